@@ -1,0 +1,48 @@
+# Every target sets up what it needs: a virtual environment in .venv and Meltano's plugins in .meltano.
+PYTHON ?= python3
+BIN := .venv/bin
+ENVIRONMENT := .venv/ready
+PLUGINS := .meltano/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format sandbox constraints clean
+
+help:  ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+demo: $(PLUGINS)  ## Run the main job against the sandbox: Export API -> Meltano -> DuckDB
+	$(BIN)/python -m sandbox.demo
+
+test: $(PLUGINS)  ## Run the tests
+	$(BIN)/pytest
+
+lint: $(ENVIRONMENT)  ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(ENVIRONMENT)  ## Mend style and format as far as that can be automated
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+sandbox: $(ENVIRONMENT)  ## Serve the sandbox until interrupted
+	$(BIN)/python -m sandbox
+
+constraints:  ## Pin the newest versions of the development tools that work together
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -e '.[dev]'
+	echo '# Versions of the development tools, known to work together. Made by: make constraints' > constraints.txt
+	$(BIN)/pip freeze --exclude-editable >> constraints.txt
+
+clean:  ## Remove what the other targets have made
+	rm -rf .venv .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(ENVIRONMENT): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(PLUGINS): $(ENVIRONMENT) meltano.yml
+	$(BIN)/meltano install
+	touch $@

@@ -1,0 +1,1 @@
+"""A local Export API with sample data: for the demo, the tests, and anyone without a key."""

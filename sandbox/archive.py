@@ -1,0 +1,217 @@
+"""What the sandbox holds: conversations as chatbots have them, made up, the same for the same seed.
+
+The fields are the documented ones. Kinds of messages other than `UserInput`, the contents of
+`outMsg`, `userInput` and `metadata`, and the shares of topics and tags are inventions.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Record = dict[str, Any]
+
+DAY = 86_400_000
+"""Milliseconds. Every time in the archive is in Unix milliseconds."""
+
+BOTS = {"shop-assistant": 0.7, "r3-218210": 0.3}
+"""The bots, and what share of the conversations each has."""
+
+LOCALES = {"en_us": 58, "es_es": 14, "de_de": 12, "fr_fr": 9, "pt_br": 7}
+HOURS = [1, 1, 1, 1, 1, 2, 3, 5, 8, 10, 10, 9, 8, 9, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
+"""How busy each hour of the day is, beside the others."""
+
+TOPICS = {
+    "order_status": ("Where is my order?", "Your order is on its way. It should be with you in 2 days."),
+    "returns": ("I want to send something back", "You can return it within 30 days. Shall I make you a label?"),
+    "password": ("I can't sign in 😕", "I have sent you a link to set a new password."),
+    "billing": ("Why was I charged twice?", "One of the two is a reservation, which your bank releases by itself."),
+    "warranty": ('My 27" screen stays black', "Please try another cable first: does the light come on?"),
+    "shipping": ("Do you deliver to the Azores, and what's the price?", "Yes; it costs €14.90 and takes a week."),
+}
+OUTCOMES = {"resolved": 52, "informed": 21, "liveChat": 15, "": 12}
+DEVICES = ["desktop", "mobile", "tablet"]
+
+
+@dataclass
+class Archive:
+    """Conversations and messages of some bots.
+
+    Attributes:
+        seed: The same seed, bots and span give the same records.
+        conversations: Of each bot, the conversations by their id.
+        messages: Of each bot, the messages by their id.
+        lived_until: Up to when there has been activity, in Unix milliseconds.
+    """
+
+    seed: int = 1
+    conversations: dict[str, dict[str, Record]] = field(default_factory=dict)
+    messages: dict[str, dict[str, Record]] = field(default_factory=dict)
+    lived_until: int = 0
+
+    def __post_init__(self) -> None:
+        """Start the chances."""
+        self._random = random.Random(self.seed)
+
+    def add_bot(self, bot_name: str, conversations: int, start: int, end: int) -> None:
+        """Add a bot with a past.
+
+        Args:
+            bot_name: Its name or ID.
+            conversations: How many it has had.
+            start: Since when, in Unix milliseconds.
+            end: Until when.
+        """
+        self.conversations[bot_name] = {}
+        self.messages[bot_name] = {}
+        self.lived_until = max(self.lived_until, end)
+        begun = 0
+        while begun < conversations:
+            moment = self._random.randrange(start, end)
+            if self._random.random() < HOURS[moment % DAY * 24 // DAY] / max(HOURS):
+                self.hold_conversation(bot_name, moment, end)
+                begun += 1
+
+    def hold_conversation(self, bot_name: str, moment: int, until: int) -> Record:
+        """Hold a conversation from its first word to its last, or to where time ends.
+
+        Args:
+            bot_name: The bot that holds it.
+            moment: When it begins, in Unix milliseconds.
+            until: When it breaks off, if it has not ended before.
+
+        Returns:
+            The conversation.
+        """
+        choose = self._random
+        topic = choose.choice(list(TOPICS))
+        question, answer = TOPICS[topic]
+        outcome = choose.choices(list(OUTCOMES), list(OUTCOMES.values()))[0]
+        conversation = self.begin(bot_name, moment, topic)
+        script: list[Record] = [
+            {"type": "BotMessage", "outMsg": {"text": "Hi! How can I help?", "quickReplies": sorted(TOPICS)}},
+            choose.choice(
+                [
+                    {"type": "UserInput", "userActionType": "text", "userInput": question},
+                    {"type": "UserInput", "userActionType": "quickReply", "userInput": {"reply": topic}},
+                ]
+            ),
+            {"type": "BotMessage", "outMsg": answer},
+        ]
+        if outcome == "liveChat":
+            form = {"email": f"customer{choose.randrange(10**6)}@example.com", "order": choose.randrange(10**5)}
+            script += [
+                {"type": "UserInput", "userActionType": "form", "userInput": [form, {"consent": True}]},
+                {"type": "AgentMessage", "outMsg": [{"text": "Hello, this is Kim."}, {"text": "Let me have a look."}]},
+            ]
+        elif outcome:
+            script.append({"type": "UserInput", "userActionType": "text", "userInput": "Thanks, that's it!"})
+        for message in script:
+            if moment >= until:
+                break
+            self.say(bot_name, conversation, moment, message)
+            moment += choose.randrange(1_000, 90_000)
+        else:
+            if outcome:
+                conversation["tags"].append(outcome)
+        return conversation
+
+    def begin(self, bot_name: str, moment: int, topic: str = "billing") -> Record:
+        """Begin a conversation that has no message yet.
+
+        Args:
+            bot_name: The bot that holds it.
+            moment: When, in Unix milliseconds.
+            topic: What it is about, which becomes a tag.
+
+        Returns:
+            The conversation.
+        """
+        choose = self._random
+        locale = choose.choices(list(LOCALES), list(LOCALES.values()))[0]
+        conversation: Record = {
+            "_id": self._new_id(),
+            "startTime": moment,
+            "lastActionAt": moment,
+            "locale": locale,
+            "tags": [topic],
+            "metadata": {
+                "system": {"channel": "web", "device": choose.choice(DEVICES), "browserLanguage": locale[:2]},
+                "user": {"customerId": choose.randrange(10**9), "plan": choose.choice(["free", "pro", None])},
+                "cartValue": choose.randrange(100_000) / 100,
+            },
+        }
+        self.conversations[bot_name][conversation["_id"]] = conversation
+        return conversation
+
+    def say(self, bot_name: str, conversation: Record, moment: int, message: Record) -> Record:
+        """Add a message to a conversation, which updates the conversation.
+
+        Args:
+            bot_name: The bot that holds it.
+            conversation: The conversation.
+            moment: When, in Unix milliseconds.
+            message: `type` and what it holds.
+
+        Returns:
+            The message.
+        """
+        whole = {
+            "_id": self._new_id(),
+            "time": moment,
+            "conversationId": conversation["_id"],
+            "type": "BotMessage",
+            "outMsg": None,
+            "userActionType": None,
+            "userInput": None,
+            **message,
+        }
+        self.messages[bot_name][whole["_id"]] = whole
+        conversation["lastActionAt"] = max(conversation["lastActionAt"], moment)
+        return whole
+
+    def live(self, until: int, interval: int = 500) -> None:
+        """Let time go by: conversations begin, and those of the last hours go on.
+
+        Args:
+            until: To when, in Unix milliseconds.
+            interval: How often something happens with each bot, in milliseconds.
+        """
+        while self.lived_until + interval <= until:
+            self.lived_until += interval
+            for bot_name, conversations in self.conversations.items():
+                now = self.lived_until
+                recent = [c for c in conversations.values() if now - DAY // 2 < c["lastActionAt"] < now]
+                if recent and self._random.random() < 0.7:  # noqa: PLR2004
+                    conversation = self._random.choice(recent)
+                    self.say(bot_name, conversation, now, {"type": "UserInput", "userInput": "One more thing…"})
+                    if "liveChat" not in conversation["tags"]:
+                        conversation["tags"].append("liveChat")
+                else:
+                    self.hold_conversation(bot_name, now, now + 1)
+
+    def _new_id(self) -> str:
+        return f"{self._random.getrandbits(128):032x}"
+
+
+def sample_archive(
+    conversations: int = 10_000, days: int = 120, *, now: datetime | None = None, seed: int = 1
+) -> Archive:
+    """Make an archive of some months, of two bots.
+
+    Args:
+        conversations: How many the bots have had together.
+        days: Over how many days.
+        now: When the past ends; by default now.
+        seed: The same seed gives the same records.
+
+    Returns:
+        The archive.
+    """
+    end = int((now or datetime.now(UTC)).timestamp()) * 1000
+    archive = Archive(seed)
+    for bot_name, share in BOTS.items():
+        archive.add_bot(bot_name, round(conversations * share), end - days * DAY, end)
+    return archive

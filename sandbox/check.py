@@ -1,0 +1,89 @@
+"""Holds what a warehouse has received against what the sandbox holds, row by row."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sandbox.server import TIME_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sandbox.archive import Record
+    from sandbox.server import Sandbox
+
+Rows = dict[str, "Record"]
+"""Rows by their `_id`, with the names of the columns in lower case, as some targets write them."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def expected_rows(sandbox: Sandbox, stream: str) -> Rows:
+    """List what a warehouse should hold of a stream.
+
+    Args:
+        sandbox: The source.
+        stream: `conversations` or `messages`.
+
+    Returns:
+        A row for each record: times as UTC datetimes, all else as the sandbox holds it.
+    """
+    by_bot = sandbox.archive.conversations if stream == "conversations" else sandbox.archive.messages
+    return {
+        record["_id"]: {
+            "bot_name": bot_name,
+            **{
+                name.lower(): _EPOCH + timedelta(milliseconds=sandbox.behaviour.time_of(value))
+                if name in TIME_FIELDS and isinstance(value, int)
+                else value
+                for name, value in record.items()
+            },
+        }
+        for bot_name, records in by_bot.items()
+        for record in records.values()
+    }
+
+
+def received_rows(rows: Iterable[Record]) -> Rows:
+    """Bring the rows of any target into the form of `expected_rows`, without changing what they say.
+
+    Args:
+        rows: Rows by the names of their columns. Times are datetimes (UTC where naive) or RFC 3339;
+            objects and lists may be JSON text.
+
+    Returns:
+        Them, by their `_id`.
+    """
+    return {row["_id"]: {name.lower(): _value(name.lower(), value) for name, value in row.items()} for row in rows}
+
+
+def differences(expected: Rows, received: Rows) -> list[str]:
+    """Find where a warehouse differs from the source.
+
+    Args:
+        expected: What it should hold.
+        received: What it holds.
+
+    Returns:
+        One line for each row that is missing, of unknown origin, or not the same.
+    """
+    found = [f"{key} is missing" for key in expected.keys() - received.keys()]
+    found += [f"{key} came from nowhere" for key in received.keys() - expected.keys()]
+    for key in expected.keys() & received.keys():
+        wrong = [
+            name for name, value in expected[key].items() if name not in received[key] or received[key][name] != value
+        ]
+        found += [f"{key} differs in {', '.join(wrong)}"] if wrong else []
+    return sorted(found)
+
+
+def _value(name: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, str) and name in {"starttime", "lastactionat", "time"}:
+        return datetime.fromisoformat(value)
+    if isinstance(value, str) and name in {"tags", "metadata", "outmsg", "userinput"} and value[:1] in {"{", "["}:
+        return json.loads(value)
+    return value

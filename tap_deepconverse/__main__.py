@@ -1,0 +1,48 @@
+"""The command line: the SDK's own, with errors that a user can mend said in one sentence each."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from json import JSONDecodeError
+
+import simplejson
+from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
+
+from tap_deepconverse.tap import TapDeepConverse
+
+logger = logging.getLogger(TapDeepConverse.name)
+
+
+def main() -> None:
+    """Run ``tap-deepconverse``.
+
+    The SDK prints a traceback for whatever ends a run. Here only a defect of the tap itself does:
+    what the user or the API can mend is logged as sentences, and the run ends with status 1.
+    """
+    try:
+        TapDeepConverse.cli()
+    except ConfigValidationError as error:
+        fail(*error.errors)
+    except (JSONDecodeError, simplejson.JSONDecodeError) as error:
+        fail(f"The file given as config, catalog or state is not valid JSON: {error}.")
+    except (SingerSDKError, FileNotFoundError) as error:
+        fail(str(error))
+
+
+def fail(*sentences: str) -> None:
+    """Log what went wrong and end the process with status 1.
+
+    Args:
+        sentences: What went wrong and what to do about it, a log line each.
+
+    Raises:
+        SystemExit: Always.
+    """
+    for sentence in sentences:
+        logger.error(sentence)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

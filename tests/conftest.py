@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from sandbox.archive import DAY, Archive
+from sandbox.server import Behaviour, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = 1_790_000_000_000
+"""A moment in the year 2026, in Unix milliseconds."""
+
+
+class Serve(Protocol):
+    """Serve an archive under a behaviour; gives the sandbox and its URL."""
+
+    def __call__(self, archive: Archive | None = None, **behaviour: Any) -> tuple[Sandbox, str]: ...
+
+
+@pytest.fixture
+def archive() -> Archive:
+    """A bot with fifty conversations in the last ten days."""
+    archive = Archive(seed=7)
+    archive.add_bot("bot", 50, NOW - 10 * DAY, NOW)
+    return archive
+
+
+@pytest.fixture
+def serve(archive: Archive) -> Iterator[Serve]:
+    default = archive
+    with ExitStack() as running:
+
+        def start(archive: Archive | None = None, **behaviour: Any) -> tuple[Sandbox, str]:
+            sandbox = Sandbox(archive or default, Behaviour(**{"requests_per_second": 0, **behaviour}))
+            return sandbox, running.enter_context(sandbox.running())
+
+        yield start
+
+
+class WriteJson(Protocol):
+    """Write a JSON file; gives its path."""
+
+    def __call__(self, value: Any, name: str = "config.json") -> Path: ...
+
+
+@pytest.fixture
+def write_json(tmp_path: Path) -> WriteJson:
+    def write(value: Any, name: str = "config.json") -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps(value))
+        return path
+
+    return write

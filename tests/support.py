@@ -1,0 +1,111 @@
+"""What several tests use: a sandbox in some behaviour, and the tap run over it, in this process or as a command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+from singer_sdk.singerlib.json import serialize_json
+from typing_extensions import override
+
+from sandbox.server import KEY
+from tap_deepconverse.tap import TapDeepConverse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from singer_sdk.singerlib.messages import Message
+
+ROOT = Path(__file__).parent.parent
+TAP = Path(sys.executable).parent / "tap-deepconverse"
+START = "2026-01-01T00:00:00Z"
+
+Json = dict[str, Any]
+
+
+def config_for(url: str, *bot_names: str, **settings: Any) -> Json:
+    return {"api_key": KEY, "api_url": url, "bot_names": list(bot_names or ["bot"]), "start_date": START, **settings}
+
+
+@dataclass
+class Output:
+    """The Singer messages of a run."""
+
+    messages: list[Json] = field(default_factory=list)
+
+    def records(self, stream: str) -> list[Json]:
+        return [m["record"] for m in self.messages if m["type"] == "RECORD" and m["stream"] == stream]
+
+    def newest(self, stream: str) -> dict[str, Json]:
+        """What a warehouse that keeps the last version of each `_id` would hold."""
+        return {record["_id"]: record for record in self.records(stream)}
+
+    @property
+    def states(self) -> list[Json]:
+        return [m["value"] for m in self.messages if m["type"] == "STATE"]
+
+    @property
+    def state(self) -> Json:
+        return self.states[-1]
+
+    def bookmark(self, stream: str, bot_name: str = "bot") -> str | None:
+        return bookmark_in(self.state, stream, bot_name)
+
+
+def bookmark_in(state: Json, stream: str, bot_name: str = "bot") -> str | None:
+    for partition in state["bookmarks"][stream].get("partitions", []):
+        if partition["context"] == {"bot_name": bot_name}:
+            value: str | None = partition.get("replication_key_value")
+            return value
+    return None
+
+
+class Collector(GenericSingerWriter[str, "Message"]):
+    """Keeps messages instead of writing them."""
+
+    def __init__(self) -> None:
+        self.output = Output()
+
+    @override
+    def serialize_message(self, message: Message) -> str:
+        return serialize_json(message.to_dict())
+
+    @override
+    def write_message(self, message: Message) -> None:
+        self.output.messages.append(json.loads(self.serialize_message(message)))
+
+
+def sync(config: Mapping[str, Any], state: Json | None = None) -> Output:
+    """Run the tap in this process."""
+    writer = Collector()
+    tap = TapDeepConverse(config=dict(config), state=json.loads(json.dumps(state or {})), message_writer=writer)
+    tap.sync_all()
+    return writer.output
+
+
+@dataclass
+class Command(Output):
+    """A run of the real command."""
+
+    status: int = 0
+    log: str = ""
+    stdout: str = ""
+
+
+def command(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Command:
+    """Run the real `tap-deepconverse`."""
+    done = subprocess.run(  # noqa: S603
+        [TAP, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=None if env is None else dict(env),
+    )
+    lines: Iterable[str] = done.stdout.splitlines() if '"type"' in done.stdout[:20] else []
+    return Command([json.loads(line) for line in lines], done.returncode, done.stderr, done.stdout)

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.exceptions import FatalAPIError
+from werkzeug import Response
+
+from sandbox.archive import DAY, Archive
+from sandbox.check import differences, expected_rows, received_rows
+from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
+from tap_deepconverse.client import ExportStream
+from tap_deepconverse.timestamps import format_time
+from tests.conftest import NOW
+from tests.support import Output, command, config_for, sync
+
+if TYPE_CHECKING:
+    from pytest_httpserver import HTTPServer
+    from werkzeug import Request
+
+    from sandbox.server import Sandbox
+    from tests.conftest import Serve, WriteJson
+
+CONVERSATIONS = "/conversations/export/v1/conversations"
+MESSAGES = "/conversations/export/v1/messages"
+ID = "0123456789abcdef0123456789abcdef"
+
+
+def assert_complete(output: Output, sandbox: Sandbox) -> None:
+    for stream in ("conversations", "messages"):
+        assert differences(expected_rows(sandbox, stream), received_rows(output.newest(stream).values())) == []
+
+
+def answer_with(httpserver: HTTPServer, *conversations: dict[str, Any], messages: Any = ()) -> dict[str, Any]:
+    """Let the server hold these records; gives the tap's settings for it."""
+    httpserver.expect_request(CONVERSATIONS).respond_with_json({"data": conversations, "cursor": None})
+    httpserver.expect_request(MESSAGES).respond_with_json({"data": messages, "cursor": None})
+    return config_for(httpserver.url_for(""))
+
+
+@pytest.mark.parametrize("times", TIME_FORMATS)
+@pytest.mark.parametrize("select_by", SELECT_BY)
+def test_everything_arrives_however_the_api_writes_times(serve: Serve, times: str, select_by: str) -> None:
+    sandbox, url = serve(times=times, select_by=select_by)
+    assert_complete(sync(config_for(url, page_size=7)), sandbox)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_everything_arrives_in_whatever_order(serve: Serve, order: str) -> None:
+    sandbox, url = serve(order=order, end_inclusive=True)
+    output = sync(config_for(url, page_size=7))
+    assert_complete(output, sandbox)
+    assert output.bookmark("conversations") == max(r["lastActionAt"] for r in output.records("conversations"))
+
+
+def test_a_request_is_as_the_documentation_has_it(serve: Serve) -> None:
+    sandbox, url = serve()
+    sync(config_for(f"{url}/", page_size=30, end_date="2026-09-22T00:00:00Z"))
+    first, second = [query for query in sandbox.requests if query["endpoint"] == "conversations"]
+    cursor = second.pop("cursor")
+    assert cursor
+    assert first == second
+    assert first == {
+        "endpoint": "conversations",
+        "bot_name": "bot",
+        "start_time": "1767225600",
+        "end_time": "1790035200",
+        "per_page": "30",
+    }
+
+
+def test_fractions_of_a_second_widen_the_window(serve: Serve) -> None:
+    sandbox, url = serve()
+    sync(config_for(url, start_date="2026-01-01T00:00:00.9Z", end_date="2026-01-02T00:00:00.1Z"))
+    assert sandbox.requests[0]["start_time"] == "1767225600"
+    assert sandbox.requests[0]["end_time"] == "1767312001"
+
+
+def test_the_second_run_goes_on_from_the_bookmark(serve: Serve, archive: Archive) -> None:
+    sandbox, url = serve()
+    first = sync(config_for(url))
+    archive.live(NOW + 60_000)
+    second = sync(config_for(url), first.state)
+    since = first.bookmark("conversations")
+    assert since
+    assert second.newest("conversations").keys() == {
+        key for key, row in expected_rows(sandbox, "conversations").items() if format_time(row["lastactionat"]) >= since
+    }
+    assert_complete(Output(first.messages + second.messages), sandbox)
+
+
+def test_a_bot_added_later_is_filled_from_the_start(serve: Serve, archive: Archive) -> None:
+    sandbox, url = serve()
+    first = sync(config_for(url, "bot"))
+    archive.add_bot("late", 20, NOW - 10 * DAY, NOW)
+    second = sync(config_for(url, "bot", "late"), first.state)
+    assert {record["bot_name"] for record in first.records("conversations")} == {"bot"}
+    assert_complete(Output(first.messages + second.messages), sandbox)
+    starts = {query["bot_name"]: query["start_time"] for query in sandbox.requests}
+    assert starts["late"] == "1767225600"
+    assert starts["bot"] > starts["late"]
+    third = sync(config_for(url, "late"), second.state)
+    assert third.bookmark("conversations", "bot") == second.bookmark("conversations", "bot")
+
+
+def test_a_time_that_cannot_be_read_is_null_and_said_without_its_value(
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = answer_with(httpserver, {"_id": ID, "startTime": "private", "lastActionAt": 1744750665})
+    (record,) = sync(config).records("conversations")
+    assert record["startTime"] is None
+    assert record["lastActionAt"] == "2025-04-15T20:57:45.000000+00:00"
+    (warning,) = [r.getMessage() for r in caplog.records if ID in r.getMessage()]
+    assert "Bot 'bot', stream 'conversations': `startTime`" in warning
+    assert "private" not in caplog.text
+
+
+@pytest.mark.parametrize("missing", [{}, {"lastActionAt": None}, {"lastActionAt": "?"}])
+def test_a_conversation_without_last_action_arrives_and_moves_no_bookmark(
+    httpserver: HTTPServer, missing: dict[str, Any]
+) -> None:
+    output = sync(answer_with(httpserver, {"_id": ID, "startTime": 1744750665, **missing}))
+    (record,) = output.records("conversations")
+    assert record["lastActionAt"] is None
+    assert output.bookmark("conversations") is None
+
+
+def test_undocumented_fields_are_passed_on_and_named_once(
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    extra = {"rating": 5, "survey": {"comment": "private"}}
+    records = [{"_id": f"{i:032x}", "lastActionAt": 1744750665, **extra} for i in range(3)]
+    output = sync(answer_with(httpserver, *records))
+    assert [record["survey"] for record in output.records("conversations")] == [{"comment": "private"}] * 3
+    assert [record["rating"] for record in output.records("conversations")] == [5] * 3
+    (line,) = [r.getMessage() for r in caplog.records if "does not name" in r.getMessage()]
+    assert "(rating, survey)" in line
+    assert "private" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        ({"text": "hi"}, '{"text":"hi"}'),
+        (["a", {"b": None}], '["a",{"b":null}]'),
+        ("text", "text"),
+        ("", ""),
+        (None, None),
+        (7, "7"),
+    ],
+)
+def test_messages_of_any_shape_are_text(httpserver: HTTPServer, sent: Any, received: str | None) -> None:
+    message = {"_id": ID, "time": 1744750665, "outMsg": sent, "userInput": sent}
+    (record,) = sync(answer_with(httpserver, messages=[message])).records("messages")
+    assert record["outMsg"] == record["userInput"] == received
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [({"a": [1.10]}, {"a": [1.1]}), (["a"], {"value": ["a"]}), ("a", {"value": "a"}), (None, None)],
+)
+def test_metadata_of_any_shape_is_an_object(httpserver: HTTPServer, sent: Any, received: Any) -> None:
+    (record,) = sync(answer_with(httpserver, {"_id": ID, "metadata": sent})).records("conversations")
+    assert record["metadata"] == received
+
+
+def test_empty_pages_with_a_cursor_are_gone_through(httpserver: HTTPServer) -> None:
+    pages = iter([([], "a"), ([{"_id": ID}], "b"), ([], "c"), ([{"_id": ID[::-1]}], None)])
+
+    def next_page(_: Request) -> Response:
+        data, cursor = next(pages)
+        return Response(json.dumps({"data": data, "cursor": cursor}), content_type="application/json")
+
+    httpserver.expect_request(CONVERSATIONS).respond_with_handler(next_page)
+    assert len(sync(answer_with(httpserver)).records("conversations")) == 2
+
+
+def test_a_cursor_that_comes_back_ends_the_run(httpserver: HTTPServer) -> None:
+    httpserver.expect_request(CONVERSATIONS).respond_with_json({"data": [], "cursor": "again"})
+    with pytest.raises(FatalAPIError, match=r"^Bot 'bot', stream 'conversations': .* same cursor twice"):
+        sync(config_for(httpserver.url_for("")))
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "check `api_key`, and that your plan includes exports"),
+        (403, "check `api_key`, and that your plan includes exports"),
+        (400, "check this bot's name in `bot_names`"),
+        (404, "check this bot's name in `bot_names`"),
+        (418, "check `api_url`"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", ['{"message": "Said\\n  so"}', "Said so", '{"message": "' + 10_000 * "Said so " + '"}']
+)
+def test_what_the_api_refuses_is_one_sentence(
+    httpserver: HTTPServer, write_json: WriteJson, status: int, advice: str, body: str
+) -> None:
+    httpserver.expect_request(CONVERSATIONS).respond_with_data(body, status=status, content_type="application/json")
+    done = command("--config", write_json(config_for(httpserver.url_for(""), api_key="s3cret")))
+    assert done.status == 1
+    sentence = done.log.rstrip().splitlines()[-1].split("|")[-1].strip()
+    assert sentence.startswith("Bot 'bot', stream 'conversations': the API")
+    assert f"(HTTP {status}: Said so" in sentence
+    assert sentence.endswith(f"{advice}.")
+    assert len(sentence) < 450
+    assert "Traceback" not in done.log
+    assert "s3cret" not in done.log
+    assert len(httpserver.log) == 1
+
+
+def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
+    httpserver.expect_request(CONVERSATIONS).respond_with_data(
+        status=302, headers={"Location": "https://elsewhere.example.com/a?b"}
+    )
+    with pytest.raises(FatalAPIError, match=r"redirects to elsewhere\.example\.com, .* check `api_url`\.$"):
+        sync(config_for(httpserver.url_for("")))
+    assert len(httpserver.log) == 1
+
+
+def test_a_limit_is_waited_for_as_long_as_the_api_says(
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    httpserver.expect_ordered_request(CONVERSATIONS).respond_with_json(
+        {"message": "Too Many Requests"}, status=429, headers={"Retry-After": "1"}
+    )
+    httpserver.expect_ordered_request(CONVERSATIONS).respond_with_json({"data": [{"_id": ID}]})
+    httpserver.expect_ordered_request(MESSAGES).respond_with_json({"data": []})
+    assert len(sync(config_for(httpserver.url_for(""))).records("conversations")) == 1
+    assert "(HTTP 429: Too Many Requests): waiting 1." in caplog.text
+
+
+def test_a_bot_without_anything_may_have_a_wrong_name(httpserver: HTTPServer, caplog: pytest.LogCaptureFixture) -> None:
+    config = answer_with(httpserver)
+    sync(config)
+    warnings = [record.getMessage() for record in caplog.records if "`bot_names`" in record.getMessage()]
+    assert len(warnings) == 2
+    assert all(warning.startswith("Bot 'bot': nothing at all in") for warning in warnings)
+
+
+def test_a_bot_that_has_been_filled_may_be_quiet(httpserver: HTTPServer, caplog: pytest.LogCaptureFixture) -> None:
+    state = {
+        "bookmarks": {
+            stream: {
+                "partitions": [
+                    {
+                        "context": {"bot_name": "bot"},
+                        "replication_key": key,
+                        "replication_key_value": "2026-02-01T00:00:00.000000+00:00",
+                    }
+                ]
+            }
+            for stream, key in (("conversations", "lastActionAt"), ("messages", "time"))
+        }
+    }
+    sync(answer_with(httpserver), state)
+    assert "bot_names" not in caplog.text
+
+
+def test_no_server_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExportStream, "backoff_max_tries", lambda _: 2)
+    with pytest.raises(FatalAPIError, match=r"^Bot 'bot', stream 'conversations': no connection to the API .*\.$"):
+        sync(config_for("http://127.0.0.1:1"))

@@ -1,0 +1,91 @@
+"""README, `meltano.yml` and the tap say the same of every setting and stream."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+
+from tap_deepconverse.tap import TapDeepConverse
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text()
+MELTANO = yaml.safe_load((ROOT / "meltano.yml").read_text())
+(EXTRACTOR,) = MELTANO["plugins"]["extractors"]
+TAP = TapDeepConverse(validate_config=False)
+SETTINGS: dict[str, Any] = TAP.config_jsonschema["properties"]
+REQUIRED: list[str] = TAP.config_jsonschema["required"]
+KINDS = {"date-time": "date_iso8601", "array of strings": "array"}
+
+
+def rows_under(heading: str) -> list[str]:
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| `")]
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    name: str = schema.get("format") or next(name for name in names if name != "null")
+    return f"{name} of {type_of(schema['items'])}s" if name == "array" else name
+
+
+def test_the_readme_has_every_setting_as_it_is() -> None:
+    expected = []
+    for name, schema in SETTINGS.items():
+        secret = ", secret" if schema.get("secret") else ""
+        default = "required" if name in REQUIRED else f"`{schema['default']}`" if "default" in schema else ""
+        expected.append(f"| `{name}` | {type_of(schema)}{secret} | {default} | {schema['description']} |")
+    assert rows_under("Settings") == expected
+
+
+def test_the_readme_has_every_stream_and_field_as_it_is() -> None:
+    streams = [
+        f"| `{name}` | `{stream.primary_keys[0]}` | `{stream.replication_key}` | {stream.__doc__} |"
+        for name, stream in TAP.streams.items()
+    ]
+    fields = [
+        f"| `{name}` | `{field}` | {type_of(schema)} | {schema['description']} |"
+        for name, stream in TAP.streams.items()
+        for field, schema in stream.schema["properties"].items()
+    ]
+    assert rows_under("Streams") == streams + fields
+
+
+def test_meltano_has_every_setting_as_it_is() -> None:
+    expected = []
+    for name, schema in SETTINGS.items():
+        setting = {
+            "name": name,
+            "kind": KINDS.get(type_of(schema), type_of(schema)),
+            "label": schema["title"],
+            "description": schema["description"],
+        }
+        if schema.get("secret"):
+            setting["sensitive"] = True
+        if "default" in schema:
+            setting["value"] = schema["default"]
+        expected.append(setting)
+    assert EXTRACTOR["settings"] == expected
+    assert EXTRACTOR["settings_group_validation"] == [REQUIRED]
+
+
+def test_meltano_has_every_stream_and_the_capabilities() -> None:
+    assert EXTRACTOR["select"] == [f"{name}.*" for name in TAP.streams]
+    assert set(EXTRACTOR["capabilities"]) <= {capability.value for capability in TapDeepConverse.capabilities}
+    assert {"catalog", "discover", "state", "stream-maps"} <= set(EXTRACTOR["capabilities"])
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_files_that_are_spoken_of_are_there(name: str) -> None:
+    text = (ROOT / name).read_text()
+    links = [part.split(")")[0] for part in text.split("](")[1:]]
+    assert all((ROOT / link).exists() for link in links if not link.startswith(("http", "#")))
+
+
+def test_the_changelog_is_at_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    assert headings[0].startswith(f"## [{version}]")
+    assert TapDeepConverse.plugin_version == version

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.exceptions import ConfigValidationError
+
+from tap_deepconverse.tap import TapDeepConverse
+from tests.support import command, config_for
+
+if TYPE_CHECKING:
+    from pytest_httpserver import HTTPServer
+
+    from tests.conftest import Serve, WriteJson
+
+VALID = config_for("https://api.converseapps.com")
+
+
+def errors_of(config: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigValidationError) as refusal:
+        TapDeepConverse(config=config)
+    return refusal.value.errors
+
+
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    {
+        "api_key": ["", "  ", "secret with blank", "secret\n", "sécret", 12345],
+        "bot_names": [[], [""], ["a", " \t"], "bot", [7], {}],
+        "start_date": ["", "soon", "2025-02-30", "1969-12-31", 1744750665],
+        "end_date": ["", "soon", 1744750665],
+        "api_url": [
+            "", "api.converseapps.com", "ftp://api.converseapps.com", "https://", "https://host:port", "https://a b",
+            "http://api.converseapps.com", "http://10.0.0.1", "http://localhost.example.com", "https://u:p@example.com",
+            "https://example.com?key=1", "https://example.com#a", "http://[::1", 7,
+        ],
+        "page_size": [0, -1, 1001, "many", 1.5, True],
+        "request_timeout": [0, -1, "long", 0.5],
+    }.items(),
+)  # fmt: skip
+def test_a_bad_value_is_one_sentence_that_names_the_setting(setting: str, values: list[Any]) -> None:
+    for value in values:
+        (sentence,) = errors_of({**VALID, setting: value})
+        assert sentence.startswith(f"`{setting}` must be ")
+        assert sentence.endswith(".")
+        assert "secret" not in sentence
+        assert "12345" not in sentence
+
+
+@pytest.mark.parametrize("setting", ["api_key", "bot_names", "start_date"])
+def test_a_missing_setting_is_named(setting: str) -> None:
+    for config in ({**VALID, setting: None}, {name: VALID[name] for name in VALID if name != setting}):
+        (sentence,) = errors_of(config)
+        assert sentence.startswith(f"`{setting}` is missing: it must be ")
+
+
+@pytest.mark.parametrize("end_date", ["2025-12-31", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00+02:00"])
+def test_the_end_is_later_than_the_start(end_date: str) -> None:
+    assert errors_of({**VALID, "end_date": end_date}) == ["`end_date` must be later than `start_date`."]
+
+
+def test_every_setting_that_is_wrong_is_named() -> None:
+    assert [error.split("`")[1] for error in errors_of({"page_size": 0, "stream_maps": 7})] == [
+        "api_key", "bot_names", "start_date", "page_size", "stream_maps",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"api_url": "https://example.com:8443/prefix/"},
+        {"api_url": "http://localhost:8210"},
+        {"api_url": "http://127.0.0.2"},
+        {"api_url": "http://[::1]:8210/"},
+        {"start_date": "2025-01-01"},
+        {"end_date": "2027-01-01T00:00:00+02:00"},
+        {"page_size": 1, "request_timeout": 1},
+    ],
+)
+def test_good_values_are_taken(settings: dict[str, Any]) -> None:
+    TapDeepConverse(config={**VALID, **settings})
+
+
+def test_null_is_the_same_as_left_out() -> None:
+    tap = TapDeepConverse(config={**VALID, "page_size": None, "end_date": None, "api_url": None})
+    assert tap.config["page_size"] == 1000
+    assert tap.config["api_url"] == "https://api.converseapps.com"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--test"]])
+def test_the_command_says_it_without_a_traceback_or_a_request(
+    arguments: list[str], httpserver: HTTPServer, write_json: WriteJson
+) -> None:
+    config = config_for(httpserver.url_for(""), page_size=5000, api_key="s3cret key")
+    done = command("--config", write_json(config), *arguments)
+    assert done.status == 1
+    assert "`page_size` must be a whole number from 1 to 1000." in done.log
+    assert "`api_key` must be the key" in done.log
+    assert "Traceback" not in done.log
+    assert "s3cret" not in done.log
+    assert not httpserver.log
+
+
+def test_a_file_that_is_not_there_or_no_json_is_said_in_a_sentence(write_json: WriteJson) -> None:
+    missing = command("--config", "nowhere.json")
+    assert missing.status == 1
+    assert "nowhere.json" in missing.log
+    path = write_json({})
+    path.write_text("{api_key: s3cret}")
+    broken = command("--config", path)
+    assert broken.status == 1
+    assert "is not valid JSON" in broken.log
+    assert "Traceback" not in missing.log + broken.log
+    assert "s3cret" not in broken.log
+
+
+def test_settings_come_from_the_environment(serve: Serve) -> None:
+    _, url = serve()
+    environment = {
+        **os.environ,
+        "TAP_DEEPCONVERSE_API_KEY": "sandbox-key",
+        "TAP_DEEPCONVERSE_API_URL": url,
+        "TAP_DEEPCONVERSE_BOT_NAMES": '["bot"]',
+        "TAP_DEEPCONVERSE_START_DATE": "2026-01-01",
+        "TAP_DEEPCONVERSE_PAGE_SIZE": "20",
+    }
+    done = command("--config", "ENV", env=environment)
+    assert done.status == 0
+    assert len(done.newest("conversations")) == 50
+
+    done = command("--config", "ENV", env={**environment, "TAP_DEEPCONVERSE_PAGE_SIZE": "many"})
+    assert done.status == 1
+    assert "`page_size` (TAP_DEEPCONVERSE_PAGE_SIZE) must be a whole number from 1 to 1000." in done.log
+    assert "Traceback" not in done.log

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from singer_sdk.testing import get_tap_test_class
+
+from sandbox.archive import Archive, sample_archive
+from sandbox.server import Behaviour, Sandbox
+from tap_deepconverse.tap import TapDeepConverse
+from tests.support import command, config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import Serve, WriteJson
+
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    PORT = free.getsockname()[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sandbox_of_the_standard_tests() -> Iterator[None]:
+    archive = sample_archive(100, 10, now=datetime(2026, 9, 1, tzinfo=UTC))
+    with Sandbox(archive, Behaviour(requests_per_second=0)).running(PORT):
+        yield
+
+
+TestStandard = get_tap_test_class(
+    TapDeepConverse, config=config_for(f"http://127.0.0.1:{PORT}", "shop-assistant", "r3-218210")
+)
+
+
+def test_about_names_every_setting() -> None:
+    done = command("--about", "--format=json")
+    assert done.status == 0
+    for setting in TapDeepConverse.config_jsonschema["properties"]:
+        assert f'"{setting}"' in done.stdout
+
+
+def test_discovery_needs_no_settings() -> None:
+    done = command("--discover")
+    assert done.status == 0
+    for stream, key in (("conversations", "lastActionAt"), ("messages", "time")):
+        assert f'"tap_stream_id":"{stream}"' in done.stdout
+        assert f'"replication_key":"{key}"' in done.stdout
+
+
+def test_test_asks_for_a_record_of_each_stream(serve: Serve, write_json: WriteJson) -> None:
+    sandbox, url = serve()
+    done = command("--config", write_json(config_for(url)), "--test")
+    assert done.status == 0
+    assert len(done.records("conversations")) == len(done.records("messages")) == 1
+    assert len(sandbox.requests) == 2
+
+
+def test_test_fails_in_a_sentence(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    done = command("--config", write_json(config_for(url, api_key="s3cret")), "--test")
+    assert done.status == 1
+    assert "check `api_key`" in done.log
+    assert "Traceback" not in done.log
+    assert "s3cret" not in done.log
+
+
+def test_a_catalog_selects_streams_and_properties(serve: Serve, archive: Archive, write_json: WriteJson) -> None:
+    _, url = serve()
+    catalog = TapDeepConverse(validate_config=False).catalog_dict
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if entry["breadcrumb"] == []:
+                entry["metadata"]["selected"] = stream["tap_stream_id"] == "conversations"
+            elif entry["breadcrumb"][-1] in {"metadata", "tags", "lastActionAt"}:
+                entry["metadata"]["selected"] = False
+    done = command("--config", write_json(config_for(url)), "--catalog", write_json(catalog, "catalog.json"))
+    assert done.status == 0
+    assert {m["stream"] for m in done.messages if m["type"] == "SCHEMA"} == {"conversations"}
+    assert done.newest("conversations").keys() == archive.conversations["bot"].keys()
+    for record in done.records("conversations"):
+        # the replication key cannot be left out
+        assert record.keys() == {"_id", "startTime", "lastActionAt", "locale", "bot_name"}
