@@ -46,17 +46,27 @@ def expected_rows(sandbox: Sandbox, stream: str) -> Rows:
     }
 
 
-def received_rows(rows: Iterable[Record]) -> Rows:
+def received_rows(rows: Iterable[Record], *, appended: bool = False) -> Rows:
     """Bring the rows of any target into the form of `expected_rows`, without changing what they say.
 
     Args:
         rows: Rows by the names of their columns. Times are datetimes (UTC where naive) or RFC 3339;
             objects and lists may be JSON text.
+        appended: Whether the rows are an append-only log, in which the last version of a row counts.
 
     Returns:
         Them, by their `_id`.
+
+    Raises:
+        ValueError: If a row is there twice, where that is not how the target works.
     """
-    return {row["_id"]: {name.lower(): _value(name.lower(), value) for name, value in row.items()} for row in rows}
+    received: Rows = {}
+    for row in rows:
+        if row["_id"] in received and not appended:
+            msg = f"{row['_id']} is there twice"
+            raise ValueError(msg)
+        received[row["_id"]] = {name.lower(): _value(name.lower(), value) for name, value in row.items()}
+    return received
 
 
 def differences(expected: Rows, received: Rows) -> list[str]:
@@ -67,7 +77,8 @@ def differences(expected: Rows, received: Rows) -> list[str]:
         received: What it holds.
 
     Returns:
-        One line for each row that is missing, of unknown origin, or not the same.
+        One line for each row that is missing, of unknown origin, or not the same. Columns that
+        only the warehouse has, such as a target's own, are let be.
     """
     found = [f"{key} is missing" for key in expected.keys() - received.keys()]
     found += [f"{key} came from nowhere" for key in received.keys() - expected.keys()]

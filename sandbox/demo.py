@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -21,6 +22,7 @@ from sandbox.server import KEY, Sandbox
 FOLDER = Path("output/demo")
 DATABASE = FOLDER / "warehouse.duckdb"
 SCHEMA = "deepconverse"
+DAYS = 120
 STREAMS = ("conversations", "messages")
 OUTCOMES = ("resolved", "informed", "liveChat")
 TAGS = f"FROM {SCHEMA}.conversations SELECT bot_name, unnest(tags::VARCHAR[]) AS tag"
@@ -37,7 +39,7 @@ def main() -> int:
     """
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    sandbox = Sandbox(sample_archive())
+    sandbox = Sandbox(sample_archive(days=DAYS))
     with sandbox.running() as url:
         console.print(f"The sandbox plays the Export API at {url}, with 3 requests a second for each endpoint.\n")
         run_job("first", url)
@@ -81,7 +83,7 @@ def run_job(which: str, url: str) -> None:
         "TAP_DEEPCONVERSE_API_URL": url,
         "TAP_DEEPCONVERSE_API_KEY": KEY,
         "TAP_DEEPCONVERSE_BOT_NAMES": '["shop-assistant", "r3-218210"]',
-        "TAP_DEEPCONVERSE_START_DATE": "2026-01-01",
+        "TAP_DEEPCONVERSE_START_DATE": (datetime.now(UTC) - timedelta(days=DAYS + 1)).date().isoformat(),
         "TARGET_DUCKDB_FILEPATH": str(DATABASE),
         "TARGET_DUCKDB_DEFAULT_TARGET_SCHEMA": SCHEMA,
     }

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-from json import JSONDecodeError
 
-import simplejson
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
 from tap_deepconverse.tap import TapDeepConverse
@@ -24,9 +23,13 @@ def main() -> None:
         TapDeepConverse.cli()
     except ConfigValidationError as error:
         fail(*error.errors)
-    except (JSONDecodeError, simplejson.JSONDecodeError) as error:
-        fail(f"The file given as config, catalog or state is not valid JSON: {error}.")
-    except (SingerSDKError, FileNotFoundError) as error:
+    except BrokenPipeError:
+        # What is left in the buffer has nowhere to go; Python would try once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        fail("The target has stopped reading: see its log; the next run goes on from the last checkpoint.")
+    except OSError as error:
+        fail(f"{error.strerror}: {error.filename}.")
+    except SingerSDKError as error:
         fail(str(error))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,7 +47,7 @@ def _is_api_url(value: str) -> bool:
         _ = url.port
     except ValueError:
         return False
-    if not url.hostname or url.username is not None or url.query or url.fragment or any(map(str.isspace, value)):
+    if not url.hostname or url.username is not None or re.search(r"[?#{}\s]", value):
         return False
     return url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname))
 
@@ -86,7 +87,7 @@ SETTINGS = (
                 "(enterprise) plans only."
             ),
         ),
-        "the key that a site admin finds under Account > API, without spaces or line breaks",
+        "the key that a site admin finds under Account > API: ASCII characters, no spaces or line breaks",
         re.compile(r"[!-~]+").fullmatch,
     ),
     Setting(
@@ -102,6 +103,8 @@ SETTINGS = (
             minItems=1,
         ),
         'a list of one or more bot names or IDs, none of them blank, such as ["r3-218210"]',
+        # Where a list in the environment is not valid JSON, the SDK takes its text for a name.
+        lambda names: not any(name.startswith("[") for name in names),
     ),
     Setting(
         th.Property(
@@ -147,6 +150,26 @@ SETTINGS = (
             description="Records to ask for in one request. The API gives 1000 at most.",
         ),
         "a whole number from 1 to 1000",
+    ),
+    Setting(
+        th.Property(
+            "window_days",
+            th.IntegerType(minimum=1),
+            default=30,
+            title="Window in days",
+            description="Longest span of time to ask for at once. The bookmark moves when one has been read whole.",
+        ),
+        "a whole number of days, at least 1",
+    ),
+    Setting(
+        th.Property(
+            "lookback_days",
+            th.IntegerType(minimum=0),
+            default=1,
+            title="Lookback in days",
+            description="How far behind its bookmark a run begins, to find what changed or turned up late.",
+        ),
+        "a whole number of days, 0 or more",
     ),
     Setting(
         th.Property(
@@ -196,20 +219,24 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def unreadable_integers(environment: Mapping[str, str], prefix: str) -> list[str]:
-    """Say which integer settings are no integers in the environment: the SDK does not name them.
+def unreadable_variables(environment: Mapping[str, str], schema: Mapping[str, Any]) -> list[str]:
+    """Say which settings in the environment cannot be read: the SDK stops at them without naming them.
 
     Args:
         environment: The environment's variables.
-        prefix: What the variables of this tap begin with, such as ``TAP_DEEPCONVERSE_``.
+        schema: JSON Schema of the configuration, with the settings that the SDK adds.
 
     Returns:
         One sentence for each.
     """
-    return [
-        f"`{setting.property.name}` ({variable}) must be {setting.must_be}."
-        for setting in SETTINGS
-        if "integer" in setting.property.type_dict["type"]
-        and (variable := prefix + setting.property.name.upper()) in environment
-        and not environment[variable].strip().lstrip("+-").isdecimal()
-    ]
+    sentences = []
+    for name, property_schema in schema["properties"].items():
+        variable = f"TAP_DEEPCONVERSE_{name.upper()}"
+        kind, read = ("a whole number", int) if "integer" in property_schema["type"] else ("JSON", json.loads)
+        if variable not in environment or {"string", "boolean"} & set(property_schema["type"]):
+            continue
+        try:
+            read(environment[variable])
+        except ValueError:
+            sentences.append(f"`{name}` ({variable} in the environment) must be {kind}.")
+    return sentences

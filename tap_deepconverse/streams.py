@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from singer_sdk import typing as th
 
-from tap_deepconverse.client import ExportStream
+from tap_deepconverse.incremental import IncrementalStream
 
 OBJECT = th.CustomType({"type": ["object", "null"], "additionalProperties": True})
 BOT_NAME = th.Property(
@@ -18,13 +18,14 @@ BOT_NAME = th.Property(
 )
 
 
-class Conversations(ExportStream):
+class Conversations(IncrementalStream):
     """Conversations between a bot and its customers."""
 
     name = "conversations"
     path = "/conversations"
     primary_keys = ("_id",)
     replication_key = "lastActionAt"
+    begin_key = "startTime"
     schema = th.PropertiesList(
         th.Property("_id", th.StringType, required=True, description="Unique id of the conversation."),
         th.Property("startTime", th.DateTimeType, description="When the conversation began."),
@@ -48,7 +49,7 @@ class Conversations(ExportStream):
     ).to_dict()
 
 
-class Messages(ExportStream):
+class Messages(IncrementalStream):
     """The messages of those conversations, one by one."""
 
     name = "messages"

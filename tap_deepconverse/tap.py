@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
-from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_integers
+from tap_deepconverse.files import json_object
+from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
+from tap_deepconverse.state import check_state
 from tap_deepconverse.streams import Conversations, Messages
+
+if TYPE_CHECKING:
+    import click
 
 
 class TapDeepConverse(Tap):
@@ -26,6 +32,7 @@ class TapDeepConverse(Tap):
         config: dict[str, Any] | None = None,
         parse_env_config: bool = False,
         validate_config: bool = True,
+        state: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """Initialize the tap.
@@ -34,19 +41,25 @@ class TapDeepConverse(Tap):
             config: The settings' values. A null is the same as a setting left out.
             parse_env_config: Whether to read settings from the environment too.
             validate_config: Whether the settings must be complete and valid.
+            state: The state that an earlier run wrote.
             kwargs: What else the SDK's tap takes.
 
         Raises:
+            UnreadableStateError: If the state is not of that form.
             ConfigValidationError: If they are not; its errors are a sentence for each setting to mend.
         """
+        if state is not None:
+            check_state(state)
         given = {name: value for name, value in (config or {}).items() if value is not None}
         try:
-            super().__init__(config=given, parse_env_config=parse_env_config, validate_config=validate_config, **kwargs)
+            super().__init__(
+                config=given, parse_env_config=parse_env_config, validate_config=validate_config, state=state, **kwargs
+            )
             errors = problems(self.config, self.config_jsonschema) if validate_config else []
-        except ConfigValidationError:
-            errors = problems(self.config, self.config_jsonschema)
+        except ConfigValidationError as error:
+            errors = problems(self.config, self.config_jsonschema) or error.errors
         except ValueError:
-            errors = unreadable_integers(os.environ, "TAP_DEEPCONVERSE_") if parse_env_config else []
+            errors = unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
             if not errors:
                 raise
         if errors:
@@ -61,3 +74,40 @@ class TapDeepConverse(Tap):
             A stream for each endpoint of the Export API.
         """
         return [Conversations(self), Messages(self)]
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the files given as `--config`.
+
+        Args:
+            ctx: The command's context.
+            param: The option.
+            value: Paths, or "ENV" for the environment.
+
+        Returns:
+            What the SDK makes of them.
+
+        Raises:
+            UnreadableFileError: If one of them does not hold a JSON object.
+        """
+        for path in value:
+            if path != "ENV":
+                with Path(path).open(encoding="utf-8") as file:
+                    json_object(file, "--config")
+        return super().cb_config(ctx, param, value)
+
+    @classmethod
+    @override
+    def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
+        """Run the tap from the command line.
+
+        Args:
+            state: The file given as `--state`.
+            catalog: The file given as `--catalog`.
+            options: What else the SDK's command takes.
+
+        Raises:
+            UnreadableFileError: If one of the files does not hold a JSON object.
+        """
+        super().invoke(state=json_object(state, "--state"), catalog=json_object(catalog, "--catalog"), **options)

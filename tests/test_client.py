@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.exceptions import FatalAPIError
+import requests
+from singer_sdk.exceptions import FatalAPIError, FatalSyncError
 from werkzeug import Response
 
-from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
 from tap_deepconverse.client import ExportStream
-from tap_deepconverse.timestamps import format_time
-from tests.conftest import NOW
 from tests.support import Output, command, config_for, sync
 
 if TYPE_CHECKING:
@@ -30,14 +29,14 @@ ID = "0123456789abcdef0123456789abcdef"
 
 def assert_complete(output: Output, sandbox: Sandbox) -> None:
     for stream in ("conversations", "messages"):
-        assert differences(expected_rows(sandbox, stream), received_rows(output.newest(stream).values())) == []
+        assert differences(expected_rows(sandbox, stream), received_rows(output.records(stream), appended=True)) == []
 
 
 def answer_with(httpserver: HTTPServer, *conversations: dict[str, Any], messages: Any = ()) -> dict[str, Any]:
     """Let the server hold these records; gives the tap's settings for it."""
     httpserver.expect_request(CONVERSATIONS).respond_with_json({"data": conversations, "cursor": None})
     httpserver.expect_request(MESSAGES).respond_with_json({"data": messages, "cursor": None})
-    return config_for(httpserver.url_for(""))
+    return config_for(httpserver.url_for(""), window_days=9999)
 
 
 @pytest.mark.parametrize("times", TIME_FORMATS)
@@ -57,7 +56,7 @@ def test_everything_arrives_in_whatever_order(serve: Serve, order: str) -> None:
 
 def test_a_request_is_as_the_documentation_has_it(serve: Serve) -> None:
     sandbox, url = serve()
-    sync(config_for(f"{url}/", page_size=30, end_date="2026-09-22T00:00:00Z"))
+    sync(config_for(f"{url}/", page_size=30, end_date="2026-09-22T00:00:00Z", window_days=9999))
     first, second = [query for query in sandbox.requests if query["endpoint"] == "conversations"]
     cursor = second.pop("cursor")
     assert cursor
@@ -76,33 +75,6 @@ def test_fractions_of_a_second_widen_the_window(serve: Serve) -> None:
     sync(config_for(url, start_date="2026-01-01T00:00:00.9Z", end_date="2026-01-02T00:00:00.1Z"))
     assert sandbox.requests[0]["start_time"] == "1767225600"
     assert sandbox.requests[0]["end_time"] == "1767312001"
-
-
-def test_the_second_run_goes_on_from_the_bookmark(serve: Serve, archive: Archive) -> None:
-    sandbox, url = serve()
-    first = sync(config_for(url))
-    archive.live(NOW + 60_000)
-    second = sync(config_for(url), first.state)
-    since = first.bookmark("conversations")
-    assert since
-    assert second.newest("conversations").keys() == {
-        key for key, row in expected_rows(sandbox, "conversations").items() if format_time(row["lastactionat"]) >= since
-    }
-    assert_complete(Output(first.messages + second.messages), sandbox)
-
-
-def test_a_bot_added_later_is_filled_from_the_start(serve: Serve, archive: Archive) -> None:
-    sandbox, url = serve()
-    first = sync(config_for(url, "bot"))
-    archive.add_bot("late", 20, NOW - 10 * DAY, NOW)
-    second = sync(config_for(url, "bot", "late"), first.state)
-    assert {record["bot_name"] for record in first.records("conversations")} == {"bot"}
-    assert_complete(Output(first.messages + second.messages), sandbox)
-    starts = {query["bot_name"]: query["start_time"] for query in sandbox.requests}
-    assert starts["late"] == "1767225600"
-    assert starts["bot"] > starts["late"]
-    third = sync(config_for(url, "late"), second.state)
-    assert third.bookmark("conversations", "bot") == second.bookmark("conversations", "bot")
 
 
 def test_a_time_that_cannot_be_read_is_null_and_said_without_its_value(
@@ -189,8 +161,8 @@ def test_a_cursor_that_comes_back_ends_the_run(httpserver: HTTPServer) -> None:
     [
         (401, "check `api_key`, and that your plan includes exports"),
         (403, "check `api_key`, and that your plan includes exports"),
-        (400, "check this bot's name in `bot_names`"),
-        (404, "check this bot's name in `bot_names`"),
+        (400, "check this bot's name in `bot_names`, and `api_url`"),
+        (404, "check this bot's name in `bot_names`, and `api_url`"),
         (418, "check `api_url`"),
     ],
 )
@@ -222,16 +194,104 @@ def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
     assert len(httpserver.log) == 1
 
 
-def test_a_limit_is_waited_for_as_long_as_the_api_says(
-    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (403, {"message": "key S3CRET is not known"}),
+        (500, {"data": [{"userInput": "PRIVATE"}]}),
+        (400, [{"userInput": "PRIVATE"}]),
+        (400, {"message": {"userInput": "PRIVATE"}}),
+        (203, {"data": [{"userInput": "PRIVATE"}]}),
+        (404, {"message": 190 * "x" + "S3CRET"}),
+    ],
+)
+def test_an_error_repeats_neither_the_key_nor_a_record(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int, body: Any
 ) -> None:
-    httpserver.expect_ordered_request(CONVERSATIONS).respond_with_json(
-        {"message": "Too Many Requests"}, status=429, headers={"Retry-After": "1"}
-    )
-    httpserver.expect_ordered_request(CONVERSATIONS).respond_with_json({"data": [{"_id": ID}]})
-    httpserver.expect_ordered_request(MESSAGES).respond_with_json({"data": []})
-    assert len(sync(config_for(httpserver.url_for(""))).records("conversations")) == 1
-    assert "(HTTP 429: Too Many Requests): waiting 1." in caplog.text
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(ExportStream, "backoff_max_tries", lambda _: 1)
+    httpserver.expect_request(CONVERSATIONS).respond_with_json(body, status=status)
+    with pytest.raises(FatalAPIError, match=f"HTTP {status}") as refusal:
+        sync(config_for(httpserver.url_for(""), api_key="S3CRET"))
+    for leak in ("S3CRE", "PRIVATE"):
+        assert leak not in str(refusal.value) + caplog.text
+
+
+def page(*records: dict[str, Any]) -> Response:
+    return Response(json.dumps({"data": records}), content_type="application/json")
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (Response('{"message": "Too Many Requests"}', 429, {"Retry-After": "1"}), "(HTTP 429: Too Many Requests)"),
+        (Response("<html>", 502, {"Retry-After": "1"}), "(HTTP 502: <html>)"),
+        (Response("<html>", 200, {"Retry-After": "1"}), "the answer is not JSON"),
+    ],
+)
+def test_what_may_pass_is_tried_again_as_soon_as_the_api_says(
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture, failure: Response, said: str
+) -> None:
+    answers = iter([failure, page({"_id": ID})])
+    httpserver.expect_request(CONVERSATIONS).respond_with_handler(lambda _: next(answers))
+    assert len(sync(answer_with(httpserver)).records("conversations")) == 1
+    (warning,) = [
+        r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "before try 2" in r.getMessage()
+    ]
+    assert said in warning
+    assert "waiting 1." in warning
+
+
+def test_an_answer_that_does_not_come_is_a_sentence(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ExportStream, "backoff_max_tries", lambda _: 1)
+
+    def slowly(_: Request) -> Response:
+        time.sleep(1.5)
+        return page()
+
+    httpserver.expect_request(CONVERSATIONS).respond_with_handler(slowly)
+    with pytest.raises(FatalAPIError, match="raise `request_timeout`"):
+        sync(config_for(httpserver.url_for(""), request_timeout=1))
+
+
+def test_an_answer_is_parsed_once(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[requests.Response] = []
+    parse = requests.Response.json
+
+    def counting(self: requests.Response, **options: Any) -> Any:
+        parsed.append(self)
+        return parse(self, **options)
+
+    monkeypatch.setattr(requests.Response, "json", counting)
+    sync(answer_with(httpserver, {"_id": ID}))
+    assert len(parsed) == 2
+
+
+def test_a_bot_that_is_named_twice_is_read_once(serve: Serve) -> None:
+    sandbox, url = serve()
+    sync(config_for(url, "bot", "bot", window_days=9999))
+    assert len(sandbox.requests) == 2
+
+
+def test_a_sync_ends_at_the_moment_it_began(serve: Serve) -> None:
+    sandbox, url = serve()
+    before = time.time()
+    sync(config_for(url))
+    assert {query["end_time"] for query in sandbox.requests if int(query["end_time"]) > before - 60}
+    assert before <= max(int(query["end_time"]) for query in sandbox.requests) <= time.time() + 1
+
+
+def test_a_record_without_id_ends_the_run(httpserver: HTTPServer) -> None:
+    with pytest.raises(
+        FatalSyncError, match=r"^Bot 'bot', stream 'conversations': .* without `_id` in the window from 2026"
+    ):
+        sync(answer_with(httpserver, {"startTime": 1744750665}))
+
+
+def test_a_bot_name_of_the_apis_own_is_not_lost(httpserver: HTTPServer) -> None:
+    (record,) = sync(answer_with(httpserver, {"_id": ID, "bot_name": "Bot!"})).records("conversations")
+    assert record["bot_name"] == "bot"
+    assert record["api_bot_name"] == "Bot!"
 
 
 def test_a_bot_without_anything_may_have_a_wrong_name(httpserver: HTTPServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -239,7 +299,7 @@ def test_a_bot_without_anything_may_have_a_wrong_name(httpserver: HTTPServer, ca
     sync(config)
     warnings = [record.getMessage() for record in caplog.records if "`bot_names`" in record.getMessage()]
     assert len(warnings) == 2
-    assert all(warning.startswith("Bot 'bot': nothing at all in") for warning in warnings)
+    assert all("': nothing at all since" in warning for warning in warnings)
 
 
 def test_a_bot_that_has_been_filled_may_be_quiet(httpserver: HTTPServer, caplog: pytest.LogCaptureFixture) -> None:

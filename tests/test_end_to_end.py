@@ -75,7 +75,7 @@ class Warehouse:
 def jsonl(tmp_path: Path) -> Warehouse:
     def rows(stream: str) -> Rows:
         lines = (tmp_path / f"{stream}.jsonl").read_text().splitlines()
-        return received_rows(json.loads(line) for line in lines)
+        return received_rows(map(json.loads, lines), appended=True)
 
     return Warehouse("target-jsonl", {"destination_path": str(tmp_path), "do_timestamp_file": False}, rows)
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from sandbox.archive import DAY, Archive, sample_archive
-from sandbox.check import Rows, differences
+from sandbox.check import Rows, differences, received_rows
 from sandbox.server import KEY, ORDERS, SELECT_BY
 from tests.conftest import NOW
 from tests.support import ROOT
@@ -172,6 +172,13 @@ def test_differences_are_found() -> None:
         "b differs in x", "c is missing", "d came from nowhere",
     ]  # fmt: skip
     assert differences(expected, {**expected, "c": {}}) == ["c differs in x"]
+
+
+def test_a_row_that_is_there_twice_is_found() -> None:
+    rows = [{"_id": "a", "x": 2}, {"_id": "a", "x": 1}]
+    with pytest.raises(ValueError, match="a is there twice"):
+        received_rows(rows)
+    assert received_rows(rows, appended=True) == {"a": {"_id": "a", "x": 1}}
 
 
 def test_the_command_says_what_to_use() -> None:

@@ -10,6 +10,8 @@ from tap_deepconverse.tap import TapDeepConverse
 from tests.support import command, config_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_httpserver import HTTPServer
 
     from tests.conftest import Serve, WriteJson
@@ -33,7 +35,8 @@ def errors_of(config: dict[str, Any]) -> list[str]:
         "api_url": [
             "", "api.converseapps.com", "ftp://api.converseapps.com", "https://", "https://host:port", "https://a b",
             "http://api.converseapps.com", "http://10.0.0.1", "http://localhost.example.com", "https://u:p@example.com",
-            "https://example.com?key=1", "https://example.com#a", "http://[::1", 7,
+            "https://example.com?key=1", "https://example.com#a", "https://example.com?",
+            "https://example.com#", "https://example.com/{api_key}", "http://[::1", 7,
         ],
         "page_size": [0, -1, 1001, "many", 1.5, True],
         "request_timeout": [0, -1, "long", 0.5],
@@ -102,17 +105,25 @@ def test_the_command_says_it_without_a_traceback_or_a_request(
     assert not httpserver.log
 
 
-def test_a_file_that_is_not_there_or_no_json_is_said_in_a_sentence(write_json: WriteJson) -> None:
-    missing = command("--config", "nowhere.json")
-    assert missing.status == 1
-    assert "nowhere.json" in missing.log
-    path = write_json({})
-    path.write_text("{api_key: s3cret}")
-    broken = command("--config", path)
-    assert broken.status == 1
-    assert "is not valid JSON" in broken.log
-    assert "Traceback" not in missing.log + broken.log
-    assert "s3cret" not in broken.log
+@pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
+@pytest.mark.parametrize("text", [b"", b"{api_key: s3cret}", b"[]", b'"s3cret"', b"\xff"])
+def test_a_file_that_is_no_json_object_is_said_in_a_sentence(write_json: WriteJson, option: str, text: bytes) -> None:
+    path = write_json({}, "file.json")
+    path.write_bytes(text)
+    arguments: list[str | Path] = ["--config", write_json(VALID)] if option != "--config" else []
+    done = command(*arguments, option, path)
+    assert done.status == 1
+    assert f"The file given as `{option}` " in done.log.splitlines()[-1]
+    assert "Traceback" not in done.log
+    assert "s3cret" not in done.log
+
+
+@pytest.mark.parametrize("path", ["nowhere.json", "."])
+def test_a_file_that_is_not_there_is_said_in_a_sentence(path: str) -> None:
+    done = command("--config", path)
+    assert done.status == 1
+    assert done.log.rstrip().endswith(f": {path}.")
+    assert "Traceback" not in done.log
 
 
 def test_settings_come_from_the_environment(serve: Serve) -> None:
@@ -129,7 +140,19 @@ def test_settings_come_from_the_environment(serve: Serve) -> None:
     assert done.status == 0
     assert len(done.newest("conversations")) == 50
 
-    done = command("--config", "ENV", env={**environment, "TAP_DEEPCONVERSE_PAGE_SIZE": "many"})
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("PAGE_SIZE", "many", "`page_size` (TAP_DEEPCONVERSE_PAGE_SIZE in the environment) must be a whole number."),
+        ("STREAM_MAPS", "{", "`stream_maps` (TAP_DEEPCONVERSE_STREAM_MAPS in the environment) must be JSON."),
+        ("BOT_NAMES", '["bot"', "`bot_names` must be a list of one or more bot names"),
+    ],
+)
+def test_what_cannot_be_read_in_the_environment_is_named(variable: str, value: str, sentence: str) -> None:
+    names = {"API_KEY": "key", "BOT_NAMES": '["bot"]', "START_DATE": "2026-01-01", variable: value}
+    environment = {f"TAP_DEEPCONVERSE_{name}": text for name, text in names.items()}
+    done = command("--config", "ENV", env={**os.environ, **environment})
     assert done.status == 1
-    assert "`page_size` (TAP_DEEPCONVERSE_PAGE_SIZE) must be a whole number from 1 to 1000." in done.log
+    assert sentence in done.log
     assert "Traceback" not in done.log
