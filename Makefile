@@ -14,7 +14,7 @@ demo: $(PLUGINS)  ## Run the main job against the sandbox: Export API -> Meltano
 	$(BIN)/python -m sandbox.demo
 
 test: $(PLUGINS)  ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto
 
 lint: $(ENVIRONMENT)  ## Check style, format and types
 	$(BIN)/ruff check .

@@ -96,13 +96,15 @@ class Sandbox:
         archive: What it holds.
         behaviour: How it answers.
         is_living: Whether activity goes on by the clock, or only when `archive.live` is called.
-        requests: The query of each request so far, for tests that count them.
+        requests: The query of each request that was answered so far, for tests that count them.
+        refused: How many were refused for coming too fast.
     """
 
     archive: Archive
     behaviour: Behaviour = field(default_factory=Behaviour)
     is_living: bool = False
     requests: list[dict[str, str]] = field(default_factory=list)
+    refused: int = 0
 
     def __post_init__(self) -> None:
         """Start without a request counted."""
@@ -165,6 +167,7 @@ class Sandbox:
         limit = limits.RateLimitItemPerSecond(self.behaviour.requests_per_second)
         if self._limiter.hit(limit, endpoint):
             return None
+        self.refused += 1
         answer = error(429, "Too Many Requests")
         answer.headers["Retry-After"] = "1"
         return answer

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
 from tap_deepconverse.tap import TapDeepConverse
+from tap_deepconverse.termination import TerminatedError
 
 logger = logging.getLogger(TapDeepConverse.name)
 
@@ -21,12 +21,11 @@ def main() -> None:
     """
     try:
         TapDeepConverse.cli()
+    except TerminatedError as ending:
+        logger.warning("Stopped by %s. The next run goes on from the last checkpoint.", ending.signal_name)
+        raise
     except ConfigValidationError as error:
         fail(*error.errors)
-    except BrokenPipeError:
-        # What is left in the buffer has nowhere to go; Python would try once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        fail("The target has stopped reading: see its log; the next run goes on from the last checkpoint.")
     except OSError as error:
         fail(f"{error.strerror}: {error.filename}.")
     except SingerSDKError as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from contextlib import contextmanager
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,13 +18,15 @@ from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
 from typing_extensions import override
 
+from tap_deepconverse.pace import Pace
 from tap_deepconverse.pagination import CursorPaginator, InvalidPageError, page_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from backoff.types import Details
-    from singer_sdk.helpers.types import Auth, Context, Record, RequestFunc
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Auth, Context, RequestFunc
 
 LONGEST_QUOTE = 200
 """Characters of the API's own words to repeat in an error."""
@@ -41,6 +46,31 @@ class ExportStream(RESTStream[str | None]):
     """
 
     allow_redirects = False  # requests would carry the key along to wherever a redirect points
+
+    @override
+    def __init__(self, tap: Tap) -> None:
+        """Initialize the stream.
+
+        Args:
+            tap: The tap.
+        """
+        super().__init__(tap)
+        self.stopped = threading.Event()
+        self._of_this_thread = threading.local()
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How fast this endpoint is asked."""
+        return Pace(self.config["requests_per_second"])
+
+    @property
+    @override
+    def requests_session(self) -> requests.Session:
+        # One for each thread: `requests` does not promise that they can be shared.
+        session: requests.Session | None = getattr(self._of_this_thread, "session", None)
+        if session is None:
+            session = self._of_this_thread.session = requests.Session()
+        return session
 
     @property
     @override
@@ -129,16 +159,25 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
-        """Try a request again when what went wrong may pass.
+        """Send a request in its turn, and try again when what went wrong may pass.
 
-        The same as the SDK's, less the second log line for each wait, which repeats the URL.
+        The trying again is the SDK's, less the second log line for each wait, which repeats the URL.
 
         Args:
             func: Sends the request.
 
         Returns:
-            The same, with patience.
+            The same, paced and with patience.
         """
+        stopped = self.stopped
+
+        def send_in_turn(*args: Any) -> requests.Response:
+            self.pace.wait(stopped)
+            began = time.monotonic()
+            response = func(*args)
+            self.pace.took(time.monotonic() - began)
+            return response
+
         return backoff.on_exception(
             self.backoff_wait_generator,
             (RetriableAPIError, requests.RequestException),
@@ -146,7 +185,7 @@ class ExportStream(RESTStream[str | None]):
             on_backoff=self.backoff_handler,
             jitter=self.backoff_jitter,
             logger=None,
-        )(func)
+        )(send_in_turn)
 
     @override
     def backoff_wait_generator(self) -> Generator[float, None, None]:
@@ -163,6 +202,9 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def backoff_handler(self, details: Details) -> None:
+        response = getattr(details["exception"], "response", None)
+        if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            self.pace.hold(details["wait"])
         self.logger.warning(
             "%s: waiting %.1f s before try %d",
             describe(details["exception"]),
@@ -171,8 +213,16 @@ class ExportStream(RESTStream[str | None]):
         )
 
     @override
-    def parse_response(self, response: requests.Response) -> Iterable[Record]:
-        return page_of(response).records
+    def parse_response(self, response: requests.Response) -> Iterable[Any]:
+        """Read an answer as one page, which is what `request_records` then gives: a page for each answer.
+
+        Args:
+            response: A successful answer.
+
+        Returns:
+            The page, and nothing else.
+        """
+        return [page_of(response)]
 
     @contextmanager
     def explained(self, bot_name: str) -> Iterator[None]:

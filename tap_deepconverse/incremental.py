@@ -1,15 +1,19 @@
 """How a bot's records are read so that nothing is lost and nothing begins again.
 
-A span of time is cut into windows, which are read one after another. Within a window the API
-promises no order, so the bookmark stands still; when a window has been read whole, it moves, and
-a STATE message says so. That is a checkpoint: whatever ends the run, the next one goes on there.
+A span of time is cut into windows, of which several are read at once. The API promises no order, so
+the bookmark does not follow the records. It moves when everything from the beginning on up to some
+window's end has been read whole and handed on, and a STATE message says so. That is a checkpoint:
+whatever ends the run, the next one goes on there.
 """
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import FatalSyncError
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
@@ -17,10 +21,12 @@ from typing_extensions import override
 
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.progress import Progress
+from tap_deepconverse.readers import Readers
 from tap_deepconverse.records import converters
 from tap_deepconverse.settings import parse_date
 from tap_deepconverse.timestamps import format_time, parse_time
-from tap_deepconverse.windows import Window, next_bookmark, windows
+from tap_deepconverse.windows import Coverage, Window, WindowPlanner, next_bookmark, shows_selection
+from tap_deepconverse.writer import PageWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,9 +35,26 @@ if TYPE_CHECKING:
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_deepconverse.pagination import Page
 
 STILL_CHANGING = timedelta(hours=1)
 """What is younger may change while it is read, and shows nothing of how the API selects."""
+
+TO_THE_SECOND = len("2026-01-01T00:00:00")
+
+
+@dataclass
+class Reading:
+    """A window that is being read, and the newest time seen in it so far, as text."""
+
+    window: Window
+    newest: str | None = None
+
+    @cached_property
+    def edges(self) -> frozenset[str]:
+        """The window's first and last second, as texts: what lies there may be in two windows."""
+        moments = self.window.start_moment, self.window.end_moment
+        return frozenset(format_time(moment)[:TO_THE_SECOND] for moment in moments)
 
 
 class IncrementalStream(ExportStream):
@@ -54,10 +77,11 @@ class IncrementalStream(ExportStream):
         """
         super().__init__(tap)
         self.run_began = datetime.fromtimestamp(tap.initialized_at / 1000, UTC)
+        self._writer = tap.message_writer
         self._converters = converters(self.schema)
         self._undocumented_fields: set[str] = set()
-        self._newest: str | None = None
-        self._window: Window | None = None
+        self._reading: Reading | None = None
+        self._versions_at_edges: dict[str, str] = {}
         self._is_selection_known = False
         self._held_back: list[tuple[Context, str]] | None = None
 
@@ -115,22 +139,9 @@ class IncrementalStream(ExportStream):
             )
             return
 
-        self._newest = None
         progress = Progress(start, self.end)
-        for window in windows(start, self.end, timedelta(days=self.config["window_days"])):
-            self._window = window
-            with self.explained(bot_name):
-                for record in self.request_records(
-                    {"bot_name": bot_name, "start_time": window.start, "end_time": window.end}
-                ):
-                    progress.records += 1
-                    yield record
-            progress.windows += 1
-            whole_until = min(window.end_moment, self.end)
-            self._checkpoint(context, whole_until)
-            if whole_until < self.end and (line := progress.report(whole_until)):
-                self.logger.info("Bot '%s', stream '%s': %s", bot_name, self.name, line)
-
+        with self.explained(bot_name), self._flushed():
+            yield from self._read_whole(context, progress)
         self.logger.info("Bot '%s', stream '%s': %s", bot_name, self.name, progress.summary())
         if bookmark is None and not progress.records:
             self.logger.warning(
@@ -141,14 +152,74 @@ class IncrementalStream(ExportStream):
                 start,
             )
 
-    def _checkpoint(self, context: Context, whole_until: datetime) -> None:
+    @contextmanager
+    def _flushed(self) -> Iterator[None]:
+        """Let nothing stay behind that has been handed on, however that ends."""
+        try:
+            yield
+        finally:
+            if isinstance(self._writer, PageWriter):
+                self._writer.flush()
+
+    def _check_target(self) -> None:
+        if isinstance(self._writer, PageWriter):
+            self._writer.check_target()
+
+    def _read_whole(self, context: Context, progress: Progress) -> Iterator[Record]:
+        """Read a span, and move the bookmark as it becomes whole from its beginning on."""
+        coverage = Coverage(progress.start)
+        readings: dict[Window, Reading] = {}
+        self._versions_at_edges = {}
+        for window, page in self._read_windows(context["bot_name"], progress.start):
+            # What is yielded comes back by way of `post_process` and `_increment_stream_state`.
+            self._reading = readings.setdefault(window, Reading(window))
+            if page is not None:
+                progress.records += len(page.data)
+                yield from page.records()
+                continue
+            progress.windows += 1
+            newest = readings.pop(window).newest
+            if coverage.finish(window, None if newest is None else parse_time(newest)):
+                whole_until = min(coverage.whole_until, self.end)
+                self._checkpoint(context, coverage.newest, whole_until)
+                if whole_until < self.end and (line := progress.report(whole_until)):
+                    self.logger.info("Bot '%s', stream '%s': %s", context["bot_name"], self.name, line)
+
+    def _read_windows(self, bot_name: str, start: datetime) -> Iterator[tuple[Window, Page | None]]:
+        """Read the windows of a span, several at once: the pages of each, and then None for its end."""
+        longest = timedelta(days=self.config["window_days"])
+        planner = WindowPlanner(start, self.end, longest, self.config["page_size"], self.config["concurrency"])
+        planning = threading.Lock()
+        stopped = self.stopped = threading.Event()
+
+        def next_window() -> Window | None:
+            if not planner.has_more:
+                return None
+            # Cut as late as possible, when most is known of what the windows hold.
+            self.pace.wait_ahead(stopped)
+            with planning:
+                return planner.next_window(self.pace.in_flight)
+
+        def read(window: Window) -> Iterator[Page]:
+            records = 0
+            request: Any = {"bot_name": bot_name, "start_time": window.start, "end_time": window.end}
+            pages: Iterable[Any] = self.request_records(request)
+            for page in pages:
+                records += len(page.data)
+                yield page
+            with planning:
+                planner.learn(window, records)
+
+        readers = Readers(self.config["concurrency"], next_window, read, stopped)
+        yield from readers.parts(self._check_target)
+
+    def _checkpoint(self, context: Context, newest: datetime | None, whole_until: datetime) -> None:
         """Move the bookmark up to what has been read whole, and tell the target.
 
         The records have been written by now: the SDK asks for the next one only when it has
         written the one before.
         """
         bookmark = self.bookmark(context)
-        newest = None if self._newest is None else parse_time(self._newest)
         moved = next_bookmark(bookmark, newest, whole_until)
         if self.replication_method != REPLICATION_INCREMENTAL or moved == bookmark or moved is None:
             return
@@ -188,41 +259,38 @@ class IncrementalStream(ExportStream):
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
         # Private, for want of a public hook: by itself the SDK moves the bookmark with each
         # record, which holds only where records come in order.
-        newest = latest_record.get(self.replication_key or "")
-        if newest is not None and (self._newest is None or newest > self._newest):
-            self._newest = newest
-        if self.begin_key and not self._is_selection_known:
-            self._notice_selection(latest_record, self.begin_key, newest)
-
-    def _notice_selection(self, record: Record, begin_key: str, newest: str | None) -> None:
-        """Say which time the API selects by, once a record settles it: the documentation does not."""
-        window, began = self._window, record.get(begin_key)
-        if window is None or began is None or newest is None:
+        newest, reading = latest_record.get(self.replication_key or ""), self._reading
+        if newest is None or reading is None:
             return
-        began_before = parse_time(began) < window.start_moment
-        # A second more, since the archive may hold whole seconds only.
-        updated_after = parse_time(newest) > window.end_moment + timedelta(seconds=1)
-        if began_before and not updated_after:
-            self._is_selection_known = True
-            self.logger.info(
-                "Stream '%s': the API selects by `%s`, so each change is found; `lookback_days` (%d) only has to be as "
-                "long as the archive may lag behind",
-                self.name,
-                self.replication_key,
-                self.config["lookback_days"],
-            )
-        elif updated_after and not began_before and window.end_moment < self.run_began - STILL_CHANGING:
-            self._is_selection_known = True
-            self.logger.info(
-                "Stream '%s': the API selects by `%s`, so a change is found only in what began within `lookback_days` "
-                "(%d) before the bookmark; make that as many days as a conversation may go on",
-                self.name,
-                begin_key,
-                self.config["lookback_days"],
-            )
+        if reading.newest is None or newest > reading.newest:
+            reading.newest = newest
+        if not self._is_selection_known and self.begin_key and (began := latest_record.get(self.begin_key)):
+            self._notice_selection(reading.window, parse_time(began), parse_time(newest))
+
+    def _notice_selection(self, window: Window, began: datetime, updated: datetime) -> None:
+        """Say which time the API selects by, once a record settles it: the documentation does not."""
+        match shows_selection(window, began, updated):
+            case "updated":
+                self._is_selection_known = True
+                self.logger.info(
+                    "Stream '%s': the API selects by `%s`, so each change is found; `lookback_days` (%d) only has to "
+                    "be as long as the archive may lag behind",
+                    self.name,
+                    self.replication_key,
+                    self.config["lookback_days"],
+                )
+            case "began" if window.end_moment < self.run_began - STILL_CHANGING:
+                self._is_selection_known = True
+                self.logger.info(
+                    "Stream '%s': the API selects by `%s`, so a change is found only in what began within "
+                    "`lookback_days` (%d) before the bookmark; make that as many days as a conversation may go on",
+                    self.name,
+                    self.begin_key,
+                    self.config["lookback_days"],
+                )
 
     @override
-    def post_process(self, row: Record, context: Context | None = None) -> Record:
+    def post_process(self, row: Record, context: Context | None = None) -> Record | None:
         """Give each field the type that the schema promises.
 
         Args:
@@ -230,19 +298,20 @@ class IncrementalStream(ExportStream):
             context: The partition: `bot_name`.
 
         Returns:
-            The record for the target. A time that cannot be read is null.
+            The record for the target. A time that cannot be read is null. None if a newer version of the
+            same record has been handed on already, from the neighbouring window.
 
         Raises:
             FatalSyncError: If the record has no `_id`: it could be neither stored nor recognized.
         """
         bot_name = (context or {})["bot_name"]
         if row.get("_id") is None:
-            msg = f"Bot '{bot_name}', stream '{self.name}': the API sent a record without `_id` in {self._window}."
+            window = self._reading.window if self._reading else "a window"
+            msg = f"Bot '{bot_name}', stream '{self.name}': the API sent a record without `_id` in {window}."
             raise FatalSyncError(msg)
         if "bot_name" in row:
             row["api_bot_name"] = row.pop("bot_name")
         row["bot_name"] = bot_name
-        self._name_undocumented_fields(row)
         for field, convert in self._converters.items():
             value = row.get(field)
             try:
@@ -257,7 +326,24 @@ class IncrementalStream(ExportStream):
                     row.get("_id"),
                     error,
                 )
-        return row
+        if len(row) > len(self._converters):
+            self._name_undocumented_fields(row)
+        return None if self._is_older_version(row) else row
+
+    def _is_older_version(self, row: Record) -> bool:
+        """See whether a record on a window's edge has come before, from the neighbour, and newer.
+
+        Neighbours are read at the same time, so the later window's version may be the older one.
+        """
+        edges = self._reading.edges if self._reading else ()
+        version = row.get(self.replication_key or "")
+        moments = (version, row.get(self.begin_key or ""))
+        if version is None or not any(moment and moment[:TO_THE_SECOND] in edges for moment in moments):
+            return False
+        newest = self._versions_at_edges.setdefault(row["_id"], version)
+        if version > newest:
+            self._versions_at_edges[row["_id"]] = version
+        return bool(version < newest)
 
     def _name_undocumented_fields(self, row: Record) -> None:
         new = row.keys() - self._converters.keys() - self._undocumented_fields

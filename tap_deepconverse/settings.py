@@ -173,6 +173,26 @@ SETTINGS = (
     ),
     Setting(
         th.Property(
+            "requests_per_second",
+            th.IntegerType(minimum=1),
+            default=3,
+            title="Requests per second",
+            description="Most requests a second to send to an endpoint: 3 is the API's limit, unless yours is higher.",
+        ),
+        "a whole number, at least 1",
+    ),
+    Setting(
+        th.Property(
+            "concurrency",
+            th.IntegerType(minimum=1, maximum=16),
+            default=8,
+            title="Concurrency",
+            description="Windows to read at the same time, so that slow answers do not slow the sync.",
+        ),
+        "a whole number from 1 to 16",
+    ),
+    Setting(
+        th.Property(
             "request_timeout",
             th.IntegerType(minimum=1),
             default=60,

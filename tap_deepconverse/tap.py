@@ -14,6 +14,8 @@ from tap_deepconverse.files import json_object
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
 from tap_deepconverse.state import check_state
 from tap_deepconverse.streams import Conversations, Messages
+from tap_deepconverse.termination import end_on_signals
+from tap_deepconverse.writer import PageWriter
 
 if TYPE_CHECKING:
     import click
@@ -23,6 +25,7 @@ class TapDeepConverse(Tap):
     """Extracts the conversations that a company's DeepConverse chatbots hold, through the Export API."""
 
     name = "tap-deepconverse"
+    message_writer_class = PageWriter
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
 
     @override
@@ -65,6 +68,7 @@ class TapDeepConverse(Tap):
         if errors:
             msg = "Config validation failed"
             raise ConfigValidationError(msg, errors=errors, schema=self.config_jsonschema) from None
+        end_on_signals(self.message_writer)
 
     @override
     def discover_streams(self) -> list[Stream]:

@@ -135,6 +135,7 @@ def test_settings_come_from_the_environment(serve: Serve) -> None:
         "TAP_DEEPCONVERSE_BOT_NAMES": '["bot"]',
         "TAP_DEEPCONVERSE_START_DATE": "2026-01-01",
         "TAP_DEEPCONVERSE_PAGE_SIZE": "20",
+        "TAP_DEEPCONVERSE_REQUESTS_PER_SECOND": "1000",
     }
     done = command("--config", "ENV", env=environment)
     assert done.status == 0

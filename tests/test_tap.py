@@ -51,7 +51,7 @@ def test_discovery_needs_no_settings() -> None:
 
 def test_test_asks_for_a_record_of_each_stream(serve: Serve, write_json: WriteJson) -> None:
     sandbox, url = serve()
-    done = command("--config", write_json(config_for(url, window_days=9999)), "--test")
+    done = command("--config", write_json(config_for(url, start_date="2026-09-20", end_date="2026-09-21")), "--test")
     assert done.status == 0
     assert len(done.records("conversations")) == len(done.records("messages")) == 1
     assert len(sandbox.requests) == 2
