@@ -5,7 +5,7 @@ ENVIRONMENT := .venv/ready
 PLUGINS := .meltano/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format sandbox constraints clean
+.PHONY: help demo test bench lint format sandbox constraints clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -15,6 +15,9 @@ demo: $(PLUGINS)  ## Run the main job against the sandbox: Export API -> Meltano
 
 test: $(PLUGINS)  ## Run the tests
 	$(BIN)/pytest --numprocesses=auto
+
+bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap beside its alternatives (some 15 minutes)
+	$(BIN)/python -m benchmarks
 
 lint: $(ENVIRONMENT)  ## Check style, format and types
 	$(BIN)/ruff check .
@@ -36,7 +39,7 @@ constraints:  ## Pin the newest versions of the development tools that work toge
 	$(BIN)/pip freeze --exclude-editable >> constraints.txt
 
 clean:  ## Remove what the other targets have made
-	rm -rf .venv .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks/.venv .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(ENVIRONMENT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -45,4 +48,9 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 
 $(PLUGINS): $(ENVIRONMENT) meltano.yml
 	$(BIN)/meltano install
+	touch $@
+
+benchmarks/.venv/ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/pip install --quiet --requirement benchmarks/requirements.txt
 	touch $@

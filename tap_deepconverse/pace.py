@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from pyrate_limiter import BucketFactory, InMemoryBucket, Limiter, Rate, SingleBucketFactory
 
-SLACK = 1.02
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SLACK = 1.005
 """How much slower than the limit to go, so that a little jitter on the way is not taken for haste."""
+
+MORE_SLACK = 0.01
+"""How much slower to go after each refusal: then there is more jitter on the way."""
+
+MOST_SLACK = 1.1
 
 EVENLY_UP_TO = 100
 """Requests a second from which on single milliseconds are too coarse to spread them evenly."""
@@ -32,13 +41,8 @@ class Pace:
         Args:
             requests_per_second: The most the endpoint may be asked in any second.
         """
-        if requests_per_second <= EVENLY_UP_TO:
-            rate = Rate(1, math.ceil(1000 / requests_per_second * SLACK))
-        else:
-            rate = Rate(requests_per_second, math.ceil(1000 * SLACK))
-        # A thread of the library's that forgets old requests is not needed for as few as these.
-        factory: BucketFactory = SingleBucketFactory(InMemoryBucket([rate]), schedule_leak=False)
-        self._limiter = Limiter(factory, buffer_ms=1)
+        self._slack = SLACK
+        self._limiter = _limiter(requests_per_second, SLACK)
         self._line = threading.Lock()
         self._door = threading.Lock()
         self._going_on = 0
@@ -61,7 +65,7 @@ class Pace:
         """
         self._seconds_per_answer += (seconds - self._seconds_per_answer) / (5 if self._seconds_per_answer else 1)
 
-    def wait_ahead(self, stopped: threading.Event) -> None:
+    def wait_ahead(self, stopped: threading.Event, is_wanted: Callable[[], bool]) -> None:
         """Wait for a turn to begin something new, and keep it for the calling thread's next request.
 
         What has been begun comes first, so that no more is under way than is needed. And what to begin
@@ -69,16 +73,18 @@ class Pace:
 
         Args:
             stopped: Set once nothing is to be asked any more.
+            is_wanted: Whether there is something new to begin, by now. If not, no turn is taken.
 
         Raises:
             StoppedError: If it is set.
         """
         with self._door:
             with self._going_on_changed:
-                while self._going_on and not stopped.is_set():
+                while self._going_on and is_wanted() and not stopped.is_set():
                     self._going_on_changed.wait(0.1)
-            self._wait(stopped)
-        self._ahead.is_due = True
+            if is_wanted():
+                self._wait(stopped)
+                self._ahead.is_due = True
 
     def wait(self, stopped: threading.Event) -> None:
         """Wait for a turn to send a request.
@@ -104,12 +110,14 @@ class Pace:
             self._going_on_changed.notify_all()
 
     def hold(self, seconds: float) -> None:
-        """Let nobody ask for a while: the API wants it so.
+        """Let nobody ask for a while, and a little more slowly from then on: the API wants it so.
 
         Args:
             seconds: For how long.
         """
         self._held_until = max(self._held_until, time.monotonic() + seconds)
+        self._slack = min(self._slack + MORE_SLACK, MOST_SLACK)
+        self._limiter = _limiter(self._requests_per_second, self._slack)
 
     def _wait(self, stopped: threading.Event) -> None:
         with self._line:
@@ -120,3 +128,13 @@ class Pace:
                     return
                 stopped.wait(seconds)
         raise StoppedError
+
+
+def _limiter(requests_per_second: int, slack: float) -> Limiter:
+    if requests_per_second <= EVENLY_UP_TO:
+        rate = Rate(1, math.ceil(1000 / requests_per_second * slack))
+    else:
+        rate = Rate(requests_per_second, math.ceil(1000 * slack))
+    # A thread of the library's that forgets old requests is not needed for as few as these.
+    factory: BucketFactory = SingleBucketFactory(InMemoryBucket([rate]), schedule_leak=False)
+    return Limiter(factory, buffer_ms=1)

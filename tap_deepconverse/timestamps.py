@@ -42,6 +42,8 @@ def parse_time(value: object) -> datetime:
         True
     """
     try:
+        if type(value) is int and 0 <= value < _LATEST_SECONDS:
+            return datetime.fromtimestamp(value, UTC)  # the published form, and by far the fastest way to read it
         if isinstance(value, str):
             text = value.strip().upper()
             return _from_unix(Decimal(text)) if _UNIX_DIGITS.fullmatch(text) else _from_iso(text)

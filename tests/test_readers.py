@@ -135,7 +135,7 @@ def test_a_pause_is_for_all_threads() -> None:
 
 def test_a_turn_that_was_waited_for_ahead_is_not_waited_for_again() -> None:
     pace, stopped = Pace(1), threading.Event()
-    pace.wait_ahead(stopped)
+    pace.wait_ahead(stopped, lambda: True)
     began = time.monotonic()
     pace.wait(stopped)
     assert time.monotonic() - began < 0.9
@@ -146,7 +146,7 @@ def test_what_has_begun_comes_before_what_is_new() -> None:
     pace.wait(stopped)
 
     def begin() -> None:
-        pace.wait_ahead(stopped)
+        pace.wait_ahead(stopped, lambda: True)
         order.append("new")
 
     def go_on() -> None:
@@ -172,7 +172,10 @@ def test_whoever_waits_when_all_is_over_is_let_go() -> None:
             wait(stopped)
         next(let_go)
 
-    threads = [threading.Thread(target=ask, args=[wait]) for wait in (pace.wait, pace.wait_ahead, pace.wait)]
+    def ahead(stopped: threading.Event) -> None:
+        pace.wait_ahead(stopped, lambda: True)
+
+    threads = [threading.Thread(target=ask, args=[wait]) for wait in (pace.wait, ahead, pace.wait)]
     for thread in threads:
         thread.start()
     time.sleep(0.05)
@@ -180,3 +183,12 @@ def test_whoever_waits_when_all_is_over_is_let_go() -> None:
     for thread in threads:
         thread.join(5)
     assert next(let_go) == 3
+
+
+def test_no_turn_is_taken_for_what_is_not_wanted_any_more() -> None:
+    pace, stopped = Pace(1), threading.Event()
+    began = time.monotonic()
+    for _ in range(5):
+        pace.wait_ahead(stopped, lambda: False)
+    pace.wait(stopped)
+    assert time.monotonic() - began < 0.9

@@ -1,0 +1,35 @@
+"""What the API's documentation shows: fetch, parse, print, and follow the cursor."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import requests
+
+from benchmarks.server import END
+
+cursor = None
+while True:
+    answer = requests.get(
+        f"{sys.argv[1]}/conversations/export/v1/conversations",
+        params={
+            "start_time": END - 90 * 86_400,
+            "end_time": END + 1,
+            "bot_name": "bot",
+            "per_page": 1000,
+            "cursor": cursor,
+        },
+        headers={"x-api-key": "key"},
+        timeout=60,
+    )
+    if answer.status_code == 429:  # noqa: PLR2004
+        time.sleep(1)
+        continue
+    page = answer.json()
+    for record in page["data"]:
+        print(json.dumps(record))  # noqa: T201
+    cursor = page["cursor"]
+    if cursor is None:
+        break
