@@ -47,13 +47,17 @@ class Page(msgspec.Struct, frozen=True):
             The records, with numbers as exact as they are written.
 
         Raises:
-            InvalidPageError: If one of them is not an object. The message holds nothing of it.
+            InvalidPageError: If one of them is not an object, or holds what is no number. The message
+                holds nothing of it.
         """
         for position, data in enumerate(self.data):
             try:
                 record = _record.decode(data)
             except msgspec.ValidationError:
                 msg = f"record {position} of a page is not an object"
+                raise InvalidPageError(msg) from None
+            except ArithmeticError:
+                msg = f"record {position} of a page holds a number that is beyond all bounds"
                 raise InvalidPageError(msg) from None
             yield record
 
@@ -112,6 +116,9 @@ def parse_page(body: bytes) -> Page:
         raise InvalidPageError(msg) from None
     except msgspec.DecodeError:
         msg = "the answer is not JSON"
+        raise InvalidPageError(msg) from None
+    except RecursionError:
+        msg = "the answer is nested too deeply"
         raise InvalidPageError(msg) from None
     return page
 

@@ -83,11 +83,13 @@ class PageWriter(MsgSpecWriter):
         Raises:
             TargetGoneError: If nobody does.
         """
-        if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(sys.stdout.fileno(), select.POLLERR)
-            if any(event & select.POLLERR for _, event in poll.poll(0)):
-                raise TargetGoneError
+        if not hasattr(select, "poll"):
+            return
+        gone = select.POLLERR | select.POLLHUP
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), gone)
+        if any(event & gone for _, event in poll.poll(0)):
+            raise TargetGoneError
 
     def when_whole(self, action: Callable[[], None]) -> None:
         """Do something as soon as no line is half written.

@@ -73,6 +73,18 @@ def test_an_answer_is_parsed_once() -> None:
     assert page_of(response) is page_of(response)
 
 
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (b'{"a": 1e999999999999999999999}', "record 0 of a page holds a number"),
+        (b"[" * 5000 + b"]" * 5000, "too deeply"),
+    ],
+)
+def test_what_no_target_could_hold_is_refused(record: bytes, said: str) -> None:
+    with pytest.raises(InvalidPageError, match=said):
+        records_of(record)
+
+
 def records_of(body: bytes) -> list[dict[str, Any]]:
     return list(parse_page(b'{"data": [' + body + b"]}").records())
 

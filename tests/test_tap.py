@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -82,3 +83,33 @@ def test_a_catalog_selects_streams_and_properties(serve: Serve, archive: Archive
     for record in done.records("conversations"):
         # the replication key cannot be left out
         assert record.keys() == {"_id", "startTime", "lastActionAt", "locale", "bot_name"}
+
+
+def test_stream_maps_and_flattening_work(serve: Serve, archive: Archive, write_json: WriteJson) -> None:
+    _, url = serve()
+    maps = {
+        "conversations": {"customer": "md5(str(metadata['user']['customerId']))", "metadata": None},
+        "messages": {"__filter__": "type == 'UserInput'", "userInput": None},
+    }
+    config = config_for(url, stream_maps=maps, flattening_enabled=True, flattening_max_depth=1)
+    done = command("--config", write_json(config))
+    assert done.status == 0
+    assert len(done.newest("conversations")) == 50
+    for key, record in done.newest("conversations").items():
+        customer = archive.conversations["bot"][key]["metadata"]["user"]["customerId"]
+        assert record["customer"] == hashlib.md5(str(customer).encode(), usedforsecurity=False).hexdigest()
+        assert "metadata" not in record
+    messages = done.newest("messages")
+    assert messages.keys() == {k for k, m in archive.messages["bot"].items() if m["type"] == "UserInput"}
+    assert all("userInput" not in message for message in messages.values())
+
+
+def test_nested_properties_can_be_deselected(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    catalog = TapDeepConverse(validate_config=False).catalog_dict
+    for stream in catalog["streams"]:
+        breadcrumb = ["properties", "metadata", "properties", "user"]
+        stream["metadata"].append({"breadcrumb": breadcrumb, "metadata": {"selected": False}})
+    done = command("--config", write_json(config_for(url)), "--catalog", write_json(catalog, "catalog.json"))
+    assert done.status == 0
+    assert all(record["metadata"].keys() == {"system", "cartValue"} for record in done.records("conversations"))
