@@ -27,6 +27,8 @@ def main() -> None:
     except ConfigValidationError as error:
         fail(*error.errors)
     except OSError as error:
+        if not error.filename:
+            raise
         fail(f"{error.strerror}: {error.filename}.")
     except SingerSDKError as error:
         fail(str(error))

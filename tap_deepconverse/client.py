@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from tap_deepconverse.pace import Pace
 from tap_deepconverse.pagination import CursorPaginator, InvalidPageError, page_of
+from tap_deepconverse.writer import TargetGoneError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -169,7 +170,7 @@ class ExportStream(RESTStream[str | None]):
         Returns:
             The same, paced and with patience.
         """
-        stopped = self.stopped
+        stopped = self.stopped  # that of the bot being read, whose readers are done before another's begin
 
         def send_in_turn(*args: Any) -> requests.Response:
             self.pace.wait(stopped)
@@ -239,6 +240,8 @@ class ExportStream(RESTStream[str | None]):
         """
         try:
             yield
+        except TargetGoneError:
+            raise
         except (SyncError, requests.RequestException) as error:
             msg = f"Bot '{bot_name}', stream '{self.name}': {describe(error)}."
             raise FatalAPIError(msg) from error

@@ -9,6 +9,7 @@ whatever ends the run, the next one goes on there.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from singer_sdk.singerlib.messages import RecordMessage
 from typing_extensions import override
 
 from tap_deepconverse.client import ExportStream
+from tap_deepconverse.pagination import InvalidPageError
 from tap_deepconverse.progress import Progress
 from tap_deepconverse.readers import Readers
 from tap_deepconverse.records import converters
@@ -41,6 +43,12 @@ if TYPE_CHECKING:
 
 STILL_CHANGING = timedelta(hours=1)
 """What is younger may change while it is read, and shows nothing of how the API selects."""
+
+MOST_DAYS = 36_500
+"""Days from which on more make no difference: a century."""
+
+MOST_NAMED = 10
+"""How many times that cannot be read are named in the log, for each field."""
 
 TO_THE_SECOND = len("2026-01-01T00:00:00")
 
@@ -87,10 +95,13 @@ class IncrementalStream(ExportStream):
         super().__init__(tap)
         self.run_began = datetime.fromtimestamp(tap.initialized_at / 1000, UTC)
         self._writer = tap.message_writer
+        # A catalog may take the replication key away, or put another in its place.
+        self._version_key = self.replication_key or ""
         self._converters = converters(self.schema)
         self._undocumented_fields: set[str] = set()
         self._reading: Reading | None = None
         self._versions_at_edges: dict[str, str] = {}
+        self._unreadable: Counter[str] = Counter()
         self._is_selection_known = False
         self._held_back: list[tuple[Context, str]] | None = None
 
@@ -101,9 +112,9 @@ class IncrementalStream(ExportStream):
 
     @cached_property
     def end(self) -> datetime:
-        """Where this run ends: at the end date, or the moment it began."""
+        """Where this run ends: at the end date, but not after the moment it began: things go on there."""
         end_date = self.config.get("end_date")
-        return parse_date(end_date) if end_date else self.run_began
+        return min(parse_date(end_date), self.run_began) if end_date else self.run_began
 
     def bookmark(self, context: Context) -> datetime | None:
         """Read where a bot's bookmark stands.
@@ -136,8 +147,9 @@ class IncrementalStream(ExportStream):
         bot_name = context["bot_name"]
         bookmark = self.bookmark(context)
         start = parse_date(self.config["start_date"])
-        if bookmark is not None:
-            start = max(start, bookmark - timedelta(days=self.config["lookback_days"]))
+        lookback = timedelta(days=min(self.config["lookback_days"], MOST_DAYS))
+        if bookmark is not None and bookmark - start > lookback:
+            start = bookmark - lookback
         if start >= self.end or (bookmark and self.config.get("end_date") and bookmark >= self.end):
             self.logger.warning(
                 "Bot '%s', stream '%s': nothing to do until %s, since %s",
@@ -163,49 +175,67 @@ class IncrementalStream(ExportStream):
 
     @contextmanager
     def _flushed(self) -> Iterator[None]:
-        """Let nothing stay behind that has been handed on, however that ends."""
+        """Let nothing stay behind of what has been handed on, when the reading ends or fails."""
         try:
             yield
         finally:
             if isinstance(self._writer, PageWriter):
                 self._writer.flush()
 
-    def _check_target(self) -> None:
+    def _tend_to_target(self) -> None:
         if isinstance(self._writer, PageWriter):
+            self._writer.flush()
             self._writer.check_target()
 
     def _read_whole(self, context: Context, progress: Progress) -> Iterator[Record]:
-        """Read a span, and move the bookmark as it becomes whole from its beginning on."""
+        """Read a span, several windows at once, and move the bookmark as it becomes whole from its beginning on."""
         coverage = Coverage(progress.start)
         readings: dict[Window, Reading] = {}
         self._versions_at_edges = {}
-        for window, page in self._read_windows(context["bot_name"], progress.start):
+        ahead = threading.Semaphore(2 * self.config["concurrency"])
+        readers = self._readers(context["bot_name"], progress.start, ahead)
+        for window, page in readers.parts(self._tend_to_target):
             # What is yielded comes back by way of `post_process` and `_increment_stream_state`.
             self._reading = readings.setdefault(window, Reading(window))
             if page is not None:
                 progress.records += len(page.data)
-                yield from page.records()
+                try:
+                    yield from page.records()
+                except InvalidPageError as error:
+                    readers.fail(window, FatalSyncError(f"{error}, in {window}"))
                 continue
             progress.windows += 1
             newest = readings.pop(window).newest
-            if coverage.finish(window, None if newest is None else parse_time(newest)):
+            if became_whole := coverage.finish(window, None if newest is None else parse_time(newest)):
+                ahead.release(became_whole)
                 whole_until = min(coverage.whole_until, self.end)
                 self._checkpoint(context, coverage.newest, whole_until)
                 if whole_until < self.end and (line := progress.report(whole_until)):
                     self.logger.info("Bot '%s', stream '%s': %s", context["bot_name"], self.name, line)
 
-    def _read_windows(self, bot_name: str, start: datetime) -> Iterator[tuple[Window, Page | None]]:
-        """Read the windows of a span, several at once: the pages of each, and then None for its end."""
-        longest = timedelta(days=self.config["window_days"])
+    def _readers(self, bot_name: str, start: datetime, ahead: threading.Semaphore) -> Readers[Page]:
+        """Get the readers of a span ready.
+
+        Args:
+            bot_name: The bot.
+            start: Where the span begins.
+            ahead: How many more windows may be begun before those that come first are whole: what is
+                read beyond a window that takes long would be read again if the run were ended.
+        """
+        longest = timedelta(days=min(self.config["window_days"], MOST_DAYS))
         planner = WindowPlanner(start, self.end, longest, self.config["page_size"], self.config["concurrency"])
         planning = threading.Lock()
-        stopped = self.stopped = threading.Event()
+        pace, stopped = self.pace, threading.Event()
+        self.stopped = stopped
 
         def next_window() -> Window | None:
+            while not ahead.acquire(timeout=0.1):
+                if stopped.is_set() or not planner.has_more:
+                    return None
             # Cut as late as possible, when most is known of what the windows hold.
-            self.pace.wait_ahead(stopped, lambda: planner.has_more)
+            pace.wait_ahead(stopped, lambda: planner.has_more)
             with planning:
-                return planner.next_window(self.pace.in_flight)
+                return planner.next_window(pace.in_flight)
 
         def read(window: Window) -> Iterator[Page]:
             records = 0
@@ -217,8 +247,7 @@ class IncrementalStream(ExportStream):
             with planning:
                 planner.learn(window, records)
 
-        readers = Readers(self.config["concurrency"], next_window, read, stopped)
-        yield from readers.parts(self._check_target)
+        return Readers(self.config["concurrency"], next_window, read, stopped)
 
     def _checkpoint(self, context: Context, newest: datetime | None, whole_until: datetime) -> None:
         """Move the bookmark up to what has been read whole, and tell the target.
@@ -309,7 +338,7 @@ class IncrementalStream(ExportStream):
                     self.replication_key,
                     self.config["lookback_days"],
                 )
-            case "began" if window.end_moment < self.run_began - STILL_CHANGING:
+            case "began" if updated < self.run_began - STILL_CHANGING:
                 self._is_selection_known = True
                 self.logger.info(
                     "Stream '%s': the API selects by `%s`, so a change is found only in what began within "
@@ -330,15 +359,8 @@ class IncrementalStream(ExportStream):
         Returns:
             The record for the target. A time that cannot be read is null. None if a newer version of the
             same record has been handed on already, from the neighbouring window.
-
-        Raises:
-            FatalSyncError: If the record has no `_id`: it could be neither stored nor recognized.
         """
         bot_name = (context or {})["bot_name"]
-        if row.get("_id") is None:
-            window = self._reading.window if self._reading else "a window"
-            msg = f"Bot '{bot_name}', stream '{self.name}': the API sent a record without `_id` in {window}."
-            raise FatalSyncError(msg)
         if "bot_name" in row:
             row["api_bot_name"] = row.pop("bot_name")
         row["bot_name"] = bot_name
@@ -348,24 +370,30 @@ class IncrementalStream(ExportStream):
                 row[field] = None if value is None else convert(value)
             except ValueError as error:
                 row[field] = None
-                self.logger.warning(
-                    "Bot '%s', stream '%s': `%s` of the record with _id '%s' is %s; it is null in the target",
-                    bot_name,
-                    self.name,
-                    field,
-                    row.get("_id"),
-                    error,
-                )
+                self._name_unreadable(row, field, error)
         if len(row) > len(self._converters):
             self._name_undocumented_fields(row)
         return None if self._is_older_version(row) else row
+
+    def _name_unreadable(self, row: Record, field: str, error: ValueError) -> None:
+        self._unreadable[field] += 1
+        if self._unreadable[field] <= MOST_NAMED:
+            self.logger.warning(
+                "Bot '%s', stream '%s': `%s` of the record with _id '%s' is %s; it is null in the target%s",
+                row["bot_name"],
+                self.name,
+                field,
+                row["_id"],
+                error,
+                "; more of these are not named" if self._unreadable[field] == MOST_NAMED else "",
+            )
 
     def _is_older_version(self, row: Record) -> bool:
         """See whether a record on a window's edge has come before, from the neighbour, and newer.
 
         Neighbours are read at the same time, so the later window's version may be the older one.
         """
-        version, began = row.get(self.replication_key or ""), row.get(self.begin_key or "")
+        version, began = row.get(self._version_key), row.get(self.begin_key or "")
         edges = self._reading.edges if self._reading else ()
         if version is None or (
             version[:TO_THE_SECOND] not in edges and (began is None or began[:TO_THE_SECOND] not in edges)

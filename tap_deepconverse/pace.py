@@ -45,6 +45,7 @@ class Pace:
         self._limiter = _limiter(requests_per_second, SLACK)
         self._line = threading.Lock()
         self._door = threading.Lock()
+        self._holding = threading.Lock()
         self._going_on = 0
         self._going_on_changed = threading.Condition()
         self._held_until = 0.0
@@ -97,7 +98,8 @@ class Pace:
         """
         if getattr(self._ahead, "is_due", False):
             self._ahead.is_due = False
-            return
+            if not stopped.is_set() and self._seconds_held() <= 0:
+                return
         self._count_going_on(+1)
         try:
             self._wait(stopped)
@@ -115,18 +117,24 @@ class Pace:
         Args:
             seconds: For how long.
         """
-        self._held_until = max(self._held_until, time.monotonic() + seconds)
-        self._slack = min(self._slack + MORE_SLACK, MOST_SLACK)
-        self._limiter = _limiter(self._requests_per_second, self._slack)
+        with self._holding:
+            self._held_until = max(self._held_until, time.monotonic() + seconds)
+            self._slack = min(self._slack + MORE_SLACK, MOST_SLACK)
+            self._limiter = _limiter(self._requests_per_second, self._slack)
+
+    def _seconds_held(self) -> float:
+        return self._held_until - time.monotonic()
 
     def _wait(self, stopped: threading.Event) -> None:
         with self._line:
             while not stopped.is_set():
-                seconds = self._held_until - time.monotonic()
-                if seconds <= 0:
-                    self._limiter.try_acquire()
+                if (seconds := self._seconds_held()) > 0:
+                    stopped.wait(seconds)
+                    continue
+                self._limiter.try_acquire()
+                # The turn itself may have been waited for, and a refusal have come in the meantime.
+                if self._seconds_held() <= 0 and not stopped.is_set():
                     return
-                stopped.wait(seconds)
         raise StoppedError
 
 

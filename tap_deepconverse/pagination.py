@@ -47,18 +47,17 @@ class Page(msgspec.Struct, frozen=True):
             The records, with numbers as exact as they are written.
 
         Raises:
-            InvalidPageError: If one of them is not an object, or holds what is no number. The message
-                holds nothing of it.
+            InvalidPageError: If one of them is not an object with an `_id`. The message holds nothing of it.
         """
         for position, data in enumerate(self.data):
             try:
                 record = _record.decode(data)
-            except msgspec.ValidationError:
-                msg = f"record {position} of a page is not an object"
+            except (msgspec.ValidationError, ArithmeticError):
+                msg = f"record {position} of a page is not an object, or holds a number beyond all bounds"
                 raise InvalidPageError(msg) from None
-            except ArithmeticError:
-                msg = f"record {position} of a page holds a number that is beyond all bounds"
-                raise InvalidPageError(msg) from None
+            if record.get("_id") is None:
+                msg = f"record {position} of a page has no `_id`, so it could neither be stored nor be recognized"
+                raise InvalidPageError(msg)
             yield record
 
 

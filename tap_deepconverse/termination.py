@@ -1,20 +1,17 @@
-"""What a signal to end does: what is half said is said, and the process ends at once and not as a success."""
+"""What a signal to end does: what is half said is said, and the process ends soon and not as a success."""
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tap_deepconverse.writer import PageWriter
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from singer_sdk.singerlib.encoding.base import GenericSingerWriter
-
 SECONDS_TO_END = 5
+
+_last_resort: list[threading.Timer] = []
 
 
 class TerminatedError(SystemExit):
@@ -30,31 +27,27 @@ class TerminatedError(SystemExit):
         self.signal_name = signal.Signals(signal_number).name
 
 
-def end_on_signals(writer: GenericSingerWriter[Any, Any]) -> None:
-    """End the process on SIGTERM and SIGINT, as soon as no message is half written.
-
-    The SDK ends with status 0 then, which tells whoever runs the tap that its work is whole. The last
-    checkpoint needs no writing: a STATE goes out with each.
+def terminate(signal_number: int, writer: Any) -> None:
+    """End the process, as soon as no message is half written.
 
     Args:
+        signal_number: The signal that asks for it.
         writer: Writes the messages.
+
+    Raises:
+        TerminatedError: At once, or after the write that is under way.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
 
-    def end(signal_number: int, _: FrameType | None) -> None:
-        if hasattr(signal, "alarm"):
-            # Should the target not read any more, or anything else hang, the system ends the process.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(SECONDS_TO_END)
+    def end() -> None:
+        raise TerminatedError(signal_number)
 
-        def terminate() -> None:
-            raise TerminatedError(signal_number)
-
-        if isinstance(writer, PageWriter):
-            writer.when_whole(terminate)
-        else:
-            sys.exit(128 + signal_number)
-
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, end)
+    if not _last_resort:
+        # Should the target not read any more, or anything else hang, there is no waiting for it.
+        timer = threading.Timer(SECONDS_TO_END, os._exit, [128 + signal_number])
+        timer.daemon = True
+        timer.start()
+        _last_resort.append(timer)
+    if isinstance(writer, PageWriter):
+        writer.when_whole(end)
+    else:
+        end()

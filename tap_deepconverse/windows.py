@@ -70,11 +70,11 @@ def shows_selection(window: Window, began: datetime, updated: datetime) -> Liter
         The only one of the two that lies in the window, or None if that can't be said.
     """
     # A second more, since the archive may hold whole seconds only.
-    is_updated_after = updated > window.end_moment + timedelta(seconds=1)
-    is_begun_before = began < window.start_moment
-    if is_updated_after == is_begun_before:
+    end = window.end_moment + timedelta(seconds=1)
+    has_begun_in, was_updated_in = (window.start_moment <= moment <= end for moment in (began, updated))
+    if has_begun_in == was_updated_in:
         return None
-    return "updated" if is_begun_before else "began"
+    return "began" if has_begun_in else "updated"
 
 
 FIRST_WINDOW = 86_400
@@ -170,7 +170,7 @@ class WindowPlanner:
         pages = pages_left / min(self._readers, max(1, math.ceil(1.2 * in_flight)))
         pages = math.floor(min(max(pages, FEWEST_PAGES), MOST_PAGES))
         if pages >= pages_left:
-            return left
+            return min(left, longest)
         records = pages * self._page_size
         return min((records - MARGIN * math.sqrt(records)) / records_per_second, longest)
 
@@ -193,7 +193,7 @@ class Coverage:
         """Up to where everything has been read."""
         return datetime.fromtimestamp(self._whole_until, UTC)
 
-    def finish(self, window: Window, newest: datetime | None) -> bool:
+    def finish(self, window: Window, newest: datetime | None) -> int:
         """Take note that a window has been read whole.
 
         Args:
@@ -201,11 +201,11 @@ class Coverage:
             newest: The newest time seen in it.
 
         Returns:
-            Whether that brought the point forward up to which everything has been read.
+            How many windows have become part of what is whole from the beginning on.
         """
         self._finished[window.start] = window, newest
-        before = self._whole_until
+        before = len(self._finished)
         while finished := self._finished.pop(self._whole_until, None):
             self._whole_until = finished[0].end
             self.newest = max((moment for moment in (self.newest, finished[1]) if moment), default=None)
-        return self._whole_until > before
+        return before - len(self._finished)

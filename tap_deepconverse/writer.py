@@ -87,7 +87,10 @@ class PageWriter(MsgSpecWriter):
             return
         gone = select.POLLERR | select.POLLHUP
         poll = select.poll()
-        poll.register(sys.stdout.fileno(), gone)
+        try:
+            poll.register(sys.stdout.fileno(), gone)
+        except (OSError, ValueError):  # no file, but something in this process
+            return
         if any(event & gone for _, event in poll.poll(0)):
             raise TargetGoneError
 

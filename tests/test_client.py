@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.exceptions import FatalAPIError, FatalSyncError
+from singer_sdk.exceptions import FatalAPIError
 from werkzeug import Response
 
 from sandbox.check import differences, expected_rows, received_rows
@@ -268,11 +268,29 @@ def test_a_sync_ends_at_the_moment_it_began(serve: Serve) -> None:
     assert before <= max(int(query["end_time"]) for query in sandbox.requests) <= time.time() + 1
 
 
-def test_a_record_without_id_ends_the_run(httpserver: HTTPServer) -> None:
+@pytest.mark.parametrize("record", [{"startTime": 1744750665}, {"_id": None}, "text", None])
+def test_what_is_no_record_with_an_id_ends_the_run(httpserver: HTTPServer, record: Any) -> None:
+    config = answer_with(httpserver, {"_id": ID}, record)
     with pytest.raises(
-        FatalSyncError, match=r"^Bot 'bot', stream 'conversations': .* without `_id` in the window from 2026"
+        FatalAPIError, match=r"^Bot 'bot', stream 'conversations': record 1 of a page .* in the window from 2026.*\.$"
     ):
-        sync(answer_with(httpserver, {"startTime": 1744750665}))
+        sync(config)
+
+
+def test_only_some_of_many_times_that_cannot_be_read_are_named(
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    sync(answer_with(httpserver, *({"_id": f"{n:x}", "startTime": "?"} for n in range(50))))
+    lines = [r.getMessage() for r in caplog.records if "it is null in the target" in r.getMessage()]
+    assert len(lines) == 10
+    assert lines[-1].endswith("; more of these are not named")
+
+
+def test_spans_of_any_length_are_taken(serve: Serve) -> None:
+    _, url = serve()
+    forever = config_for(url, lookback_days=10**12, window_days=10**12)
+    first = sync(forever)
+    assert len(sync(forever, first.state).newest("conversations")) == 50
 
 
 def test_a_bot_name_of_the_apis_own_is_not_lost(httpserver: HTTPServer) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from sandbox.archive import DAY, Archive
+from tap_deepconverse.timestamps import format_time
 from tests.conftest import NOW
-from tests.support import TAP, command, config_for, sync
+from tests.support import TAP, bookmark_in, command, config_for, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +46,8 @@ def test_too_many_requests_slow_all_readers(serve: Serve) -> None:
     sandbox, url = serve(requests_per_second=5)
     output = sync(config_for(url, requests_per_second=1000, window_days=1, **SPAN))
     assert len(output.newest("messages")) == 199
-    assert sandbox.refused < len(sandbox.requests) * 8
+    assert len(sandbox.requests) > 20
+    assert sandbox.refused < 8 * len(sandbox.requests) / 5
 
 
 def test_a_busy_bot_is_read_in_full_pages(serve: Serve) -> None:
@@ -114,14 +117,17 @@ def test_a_signal_ends_it_soon_with_the_last_checkpoint_and_not_as_a_success(
     output, log = tmp_path / "output", tmp_path / "log"
     with tap_running(config, tmp_path) as tap:
         assert hanging.hanging.acquire(timeout=20)
-        while b"STATE" not in output.read_bytes():
+        while b'"lastActionAt","replication_key_value":"2026-09-13' not in output.read_bytes():
             time.sleep(0.01)
         began = time.monotonic()
         tap.send_signal(signal_)
         assert tap.wait(20) == 128 + signal_
         assert time.monotonic() - began < 10
     messages = [json.loads(line) for line in output.read_bytes().splitlines()]
-    assert messages[-1]["type"] in {"STATE", "RECORD"}
+    state = [message["value"] for message in messages if message["type"] == "STATE"][-1]
+    first_days = {message["record"]["_id"] for message in messages if message["type"] == "RECORD"}
+    assert bookmark_in(state, "conversations") == format_time(datetime(2026, 9, 13, 0, 1, tzinfo=UTC))
+    assert len(first_days) == 3 * 200
     said = log.read_text()
     assert f"Stopped by {signal_.name}. The next run goes on from the last checkpoint." in said
     assert "Traceback" not in said
@@ -142,7 +148,9 @@ def test_a_target_that_dies_ends_it_soon(hanging: Hanging, write_json: WriteJson
         assert tap.wait(20) == 1
         assert time.monotonic() - began < 10
     said = (tmp_path / "log").read_text()
-    assert "The target has stopped reading" in said
+    assert said.rstrip().endswith(
+        "| The target has stopped reading: see its log. The next run goes on from the last checkpoint."
+    )
     assert "Traceback" not in said
 
 
@@ -160,8 +168,10 @@ def test_a_target_that_hangs_does_not_keep_it_from_ending(serve: Serve, write_js
             time.sleep(0.5)
         # Nobody takes the records, so nothing more is asked for.
         assert asked < 60
+        began = time.monotonic()
         tap.send_signal(signal.SIGTERM)
-        assert tap.wait(20) != 0
+        assert tap.wait(20) == 128 + signal.SIGTERM
+        assert time.monotonic() - began < 10
     os.close(reader)
 
 
@@ -190,3 +200,37 @@ def test_test_ends_soon_while_others_hang(hanging: Hanging, write_json: WriteJso
     assert done.status == 0
     assert len(done.records("conversations")) == len(done.records("messages")) == 1
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("handler", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_tap_is_made_writes_nothing(handler: signal.Signals, write_json: WriteJson) -> None:
+    """The SDK would write an empty STATE then, and end as if the work were whole."""
+    config = write_json(config_for("http://127.0.0.1:1"))
+    code = (
+        "import os, sys\n"
+        "from tap_deepconverse.tap import TapDeepConverse\n"
+        f"TapDeepConverse.setup_mapper = lambda self: os.kill(os.getpid(), {int(handler)})\n"
+        f"sys.argv = ['tap-deepconverse', '--config', {str(config)!r}]\n"
+        "from tap_deepconverse.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=False)  # noqa: S603
+    assert done.returncode == 128 + handler
+    assert done.stdout == b""
+
+
+def test_one_window_that_fails_for_good_keeps_nothing_before_it_from_the_checkpoint(
+    httpserver: HTTPServer, write_json: WriteJson
+) -> None:
+    def answer(request: Request) -> Response:
+        start = int(request.args["start_time"])
+        if start == int(datetime(2026, 9, 17, tzinfo=UTC).timestamp()):
+            return Response('{"message": "Payload Too Large"}', status=413)
+        time.sleep(0.2)
+        return Response(json.dumps({"data": [{"_id": str(start), "lastActionAt": start + 60}]}))
+
+    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
+    done = command("--config", write_json(config_for(httpserver.url_for(""), window_days=1, **SPAN)))
+    assert done.status == 1
+    assert "Payload Too Large" in done.log
+    assert bookmark_in(done.state, "conversations") == format_time(datetime(2026, 9, 16, 0, 1, tzinfo=UTC))

@@ -393,3 +393,11 @@ def test_an_older_version_from_the_neighbouring_window_does_not_replace_a_newer_
     newest = output.newest("conversations")
     assert newest["a"]["lastActionAt"] == date(START_MS + DAY + 500_000)
     assert newest.keys() == {"a", "b"}
+
+
+def test_an_end_in_the_future_is_now(serve: Serve) -> None:
+    """Until then things go on, and nothing is whole."""
+    sandbox, url = serve()
+    before = time.time()
+    sync(config_for(url, end_date="2999-01-01T00:00:00Z"))
+    assert before <= max(int(query["end_time"]) for query in sandbox.requests) <= time.time() + 1

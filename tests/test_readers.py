@@ -44,6 +44,15 @@ def nothing() -> None:
     pass
 
 
+def take(readers: Readers[str], whole: list[int], refused: int | None = None) -> None:
+    """Take what is read, and note the windows that are whole. One of them cannot be handed on."""
+    for window, page in readers.parts(nothing):
+        if window.start == refused and page:
+            readers.fail(window, ValueError("not this one"))
+        elif page is None:
+            whole.append(window.start)
+
+
 @pytest.fixture(autouse=True)
 def no_thread_is_left_behind() -> Iterator[None]:
     before = set(threading.enumerate())
@@ -87,7 +96,32 @@ def test_an_error_in_one_reader_ends_all() -> None:
     assert source.read < 20 * PAGES
 
 
-def test_somebody_is_called_while_nothing_arrives() -> None:
+def test_windows_before_one_that_fails_are_brought_to_their_end() -> None:
+    source = Source()
+
+    def failing(window: Window) -> Iterator[str]:
+        if window.start == 3:
+            message = "no more"
+            raise OSError(message)
+        for page in source.pages(window):
+            time.sleep(0.02)
+            yield page
+
+    whole: list[int] = []
+    with pytest.raises(OSError, match="no more"):
+        take(readers_of(source, 8, failing), whole)
+    assert sorted(whole) == [0, 1, 2]
+
+
+def test_a_window_may_also_fail_where_it_is_handed_on() -> None:
+    whole: list[int] = []
+    with pytest.raises(ValueError, match="not this one"):
+        take(readers_of(Source(), 4), whole, refused=5)
+    assert set(whole) >= {0, 1, 2, 3, 4}
+    assert 5 not in whole
+
+
+def test_somebody_is_called_every_second() -> None:
     class TooLongError(Exception):
         pass
 
@@ -122,14 +156,33 @@ def test_turns_are_spread_evenly_over_all_threads() -> None:
 
 
 def test_a_pause_is_for_all_threads() -> None:
-    pace, stopped = Pace(1000), threading.Event()
+    pace, stopped, turns = Pace(100), threading.Event(), []
     pace.hold(0.3)
     began = time.monotonic()
-    threads = [threading.Thread(target=pace.wait, args=[stopped]) for _ in range(3)]
+
+    def ask() -> None:
+        pace.wait(stopped)
+        turns.append(time.monotonic() - began)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert min(turns) >= 0.3
+
+
+def test_a_pause_is_also_for_a_turn_that_is_being_waited_for_or_kept() -> None:
+    pace, stopped = Pace(4), threading.Event()
+    began = time.monotonic()
+    pace.wait(stopped)
+    threading.Timer(0.1, pace.hold, [0.5]).start()
+    pace.wait(stopped)
+    assert time.monotonic() - began >= 0.6
+    pace.wait_ahead(stopped, lambda: True)
+    began = time.monotonic()
+    pace.hold(0.3)
+    pace.wait(stopped)
     assert time.monotonic() - began >= 0.3
 
 

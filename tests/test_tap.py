@@ -11,10 +11,12 @@ from singer_sdk.testing import get_tap_test_class
 from sandbox.archive import Archive, sample_archive
 from sandbox.server import Behaviour, Sandbox
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import command, config_for
+from tests.support import command, config_for, one_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_httpserver import HTTPServer
 
     from tests.conftest import Serve, WriteJson
 
@@ -113,3 +115,17 @@ def test_nested_properties_can_be_deselected(serve: Serve, write_json: WriteJson
     done = command("--config", write_json(config_for(url)), "--catalog", write_json(catalog, "catalog.json"))
     assert done.status == 0
     assert all(record["metadata"].keys() == {"system", "cartValue"} for record in done.records("conversations"))
+
+
+def test_numbers_keep_their_digits_and_half_an_emoji_stops_nothing(
+    httpserver: HTTPServer, write_json: WriteJson
+) -> None:
+    metadata = b'{"price": 0.1000000000000000055511151231257827, "id": 123456789012345678901234567890, "tax": 1.10}'
+    body = b'{"data": [{"_id": "a", "metadata": ' + metadata + b', "locale": "half \\ud83d whole \\ud83d\\ude00"}]}'
+    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_data(body)
+    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": []})
+    done = command("--config", write_json(one_window(httpserver.url_for(""))))
+    assert done.status == 0
+    assert metadata.decode().replace(" ", "") in done.stdout
+    (record,) = done.records("conversations")
+    assert record["locale"] == "half \ufffd whole \U0001f600"

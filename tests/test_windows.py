@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.windows import Coverage, Window, WindowPlanner, next_bookmark
+from tap_deepconverse.windows import Coverage, Window, WindowPlanner, next_bookmark, shows_selection
 
 if TYPE_CHECKING:
     from random import Random
@@ -104,6 +104,7 @@ def test_coverage_is_whole_from_the_beginning_on_whatever_the_order(lengths: lis
     cut = [Window(*edge) for edge in pairwise(edges)]
     finished: set[Window] = set()
     coverage = Coverage(start)
+    whole_windows = 0
     for window in chance.sample(cut, len(cut)):
         finished.add(window)
         before = coverage.whole_until
@@ -111,7 +112,9 @@ def test_coverage_is_whole_from_the_beginning_on_whatever_the_order(lengths: lis
         whole = list(takewhile(finished.__contains__, cut))
         assert coverage.whole_until == (whole[-1].end_moment if whole else start)
         assert coverage.newest == (whole[-1].start_moment if whole else None)
-        assert moved == (coverage.whole_until > before)
+        assert bool(moved) == (coverage.whole_until > before)
+        whole_windows += moved
+        assert whole_windows == len(whole)
     assert coverage.whole_until == cut[-1].end_moment
 
 
@@ -130,3 +133,21 @@ def test_the_bookmark_is_the_newest_time_but_not_beyond_what_is_whole(
 def test_nothing_seen_moves_nothing(bookmark: datetime, whole_until: datetime) -> None:
     assert next_bookmark(None, None, whole_until) is None
     assert next_bookmark(bookmark, None, whole_until) == bookmark
+
+
+@pytest.mark.parametrize(
+    ("began", "updated", "shown"),
+    [
+        (10, 20, None),
+        (10, 101, None),
+        (10, 102, "began"),
+        (-1, 20, "updated"),
+        (-1, 102, None),
+        (-2, -1, None),
+        (102, 103, None),
+    ],
+)
+def test_what_shows_which_time_the_api_selects_by(began: int, updated: int, shown: str | None) -> None:
+    window = Window(1_000_000, 1_000_100)
+    moments = (datetime.fromtimestamp(1_000_000 + seconds, UTC) for seconds in (began, updated))
+    assert shows_selection(window, *moments) == shown
