@@ -89,3 +89,11 @@ def test_the_changelog_is_at_this_version() -> None:
     headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
     assert headings[0].startswith(f"## [{version}]")
     assert TapDeepConverse.plugin_version == version
+
+
+def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text().splitlines()
+    section = README.split("\n## How fast it is\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(rows) > 5
+    assert set(rows) <= set(measured)
