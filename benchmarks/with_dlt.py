@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
+
+os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 
 import dlt
 from dlt.sources.rest_api import rest_api_source

@@ -206,8 +206,11 @@ class ExportStream(RESTStream[str | None]):
         response = getattr(details["exception"], "response", None)
         if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             self.pace.hold(details["wait"])
+        _, context = details["args"]  # those of the function that sends the request
         self.logger.warning(
-            "%s: waiting %.1f s before try %d",
+            "Bot '%s', stream '%s': %s: waiting %.1f s before try %d",
+            context["bot_name"],
+            self.name,
             describe(details["exception"]),
             details["wait"],
             details["tries"] + 1,

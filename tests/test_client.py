@@ -238,6 +238,7 @@ def test_what_may_pass_is_tried_again_as_soon_as_the_api_says(
     (warning,) = [
         r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "before try 2" in r.getMessage()
     ]
+    assert warning.startswith("Bot 'bot', stream 'conversations': the ")
     assert said in warning
     assert "waiting 1." in warning
 
