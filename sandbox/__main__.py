@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import click
 
@@ -41,7 +42,8 @@ def main(  # noqa: PLR0913
         click.echo(f"api_url    {url}")
         click.echo(f"api_key    {KEY}")
         click.echo(f"bot_names  {', '.join(archive.conversations)}")
-        threading.Event().wait()
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
 
 
 if __name__ == "__main__":

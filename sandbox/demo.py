@@ -26,7 +26,7 @@ DAYS = 120
 STREAMS = ("conversations", "messages")
 OUTCOMES = ("resolved", "informed", "liveChat")
 TAGS = f"FROM {SCHEMA}.conversations SELECT bot_name, unnest(tags::VARCHAR[]) AS tag"
-QUERY = f"FROM ({TAGS}) SELECT bot_name, tag, count(*) GROUP BY ALL ORDER BY ALL"
+QUERY = f"FROM ({TAGS}) SELECT tag, count(*) GROUP BY ALL ORDER BY ALL"
 
 console = Console(highlight=False)
 
@@ -60,8 +60,11 @@ def main() -> int:
         return 1
     total = sum(map(len, second.values()))
     console.print(f"Held against the source row by row: all {total:,} rows are there, and every value is the same.\n")
-    console.print(f"The database is {DATABASE}. Try this:\n")
-    print(f"  .venv/bin/python -c \"import duckdb; duckdb.connect('{DATABASE}').sql('{QUERY}').show()\"")  # noqa: T201
+    connect = f"import duckdb; warehouse = duckdb.connect('{DATABASE}')"
+    code = f"{connect}; warehouse.sql('{QUERY}').show()"
+    console.print(f"The database is {DATABASE}. Try this, for example:\n")
+    print(f'  .venv/bin/python -c "{code}"\n', flush=True)  # noqa: T201
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
     return 0
 
 
