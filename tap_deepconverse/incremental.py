@@ -152,11 +152,11 @@ class IncrementalStream(ExportStream):
             start = bookmark - lookback
         if start >= self.end or (bookmark and self.config.get("end_date") and bookmark >= self.end):
             self.logger.warning(
-                "Bot '%s', stream '%s': nothing to do until %s, since %s",
+                "Bot '%s', stream '%s': nothing to do up to %s, since %s",
                 bot_name,
                 self.name,
-                self.end,
-                f"the bookmark is at {bookmark}" if bookmark else f"`start_date` is {start}",
+                f"{self.end:%Y-%m-%d %H:%M} UTC",
+                f"the bookmark is at {bookmark:%Y-%m-%d %H:%M} UTC" if bookmark else f"`start_date` is {start}",
             )
             return
 

@@ -41,7 +41,11 @@ def check_state(state: Any) -> None:
 
 
 def _reasons_against(state: Any) -> Iterator[str]:
-    bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
+    if isinstance(state, dict) and state.get("type") == "STATE":
+        yield "it is a whole STATE message, of which the tap takes the `value`"
+        return
+    # An empty state is what a first run is given; anything else without bookmarks would begin again unsaid.
+    bookmarks = state.get("bookmarks", None if state else {}) if isinstance(state, dict) else None
     if not isinstance(bookmarks, dict):
         yield "it is not an object with `bookmarks`"
         return

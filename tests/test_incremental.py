@@ -229,7 +229,7 @@ def test_an_end_before_the_bookmark_is_nothing_to_do(serve: Serve, caplog: pytes
         again = sync(settings(url, until), state)
         assert again.state == state
         assert len(sandbox.requests) == asked
-        assert "Bot 'bot', stream 'messages': nothing to do until" in caplog.text
+        assert "Bot 'bot', stream 'messages': nothing to do up to" in caplog.text
 
 
 def test_a_start_in_the_future_is_nothing_to_do(serve: Serve) -> None:

@@ -24,6 +24,9 @@ def partition(value: Any, bot_name: str = "bot") -> dict[str, Any]:
 UNREADABLE: list[Any] = [
     [],
     "text",
+    {"type": "STATE", "value": {"bookmarks": {}}},
+    {"type": "STATE", "value": {}},
+    {"value": {"bookmarks": {}}},
     {"bookmarks": []},
     {"bookmarks": {"conversations": []}},
     {"bookmarks": {"conversations": {"partitions": {}}}},
