@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,13 +79,19 @@ def measure(*command: str | Path) -> Cost:
     return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def tap(url: str, folder: str, **settings: object) -> str:
-    """The command line of this tap, for its conversations alone."""
+@cache
+def conversations_catalog() -> str:
+    """The tap's catalog with its conversations alone, as JSON."""
     catalog = json.loads(subprocess.check_output([BIN / "tap-deepconverse", "--discover"], stderr=subprocess.DEVNULL))  # noqa: S603
     catalog["streams"] = [stream for stream in catalog["streams"] if stream["tap_stream_id"] == "conversations"]
+    return json.dumps(catalog)
+
+
+def tap(url: str, folder: str, **settings: object) -> str:
+    """The command line of this tap, for its conversations alone."""
     span = [datetime.fromtimestamp(moment, UTC).isoformat() for moment in (END - DAYS * 86_400, END + 1)]
     config = {"api_key": "key", "bot_names": ["bot"], "api_url": url, "start_date": span[0], "end_date": span[1]}
-    Path(folder, "catalog.json").write_text(json.dumps(catalog))
+    Path(folder, "catalog.json").write_text(conversations_catalog())
     Path(folder, "config.json").write_text(json.dumps({**config, **settings}))
     return f"{BIN}/tap-deepconverse --config {folder}/config.json --catalog {folder}/catalog.json"
 

@@ -43,13 +43,13 @@ def main() -> int:
     with sandbox.running() as url:
         console.print(f"The sandbox plays the Export API at {url}, with 3 requests a second for each endpoint.\n")
         run_job("first", url)
-        first = {stream: warehouse_rows(stream) for stream in STREAMS}
+        first = {stream: warehouse_rows(DATABASE, stream) for stream in STREAMS}
         with console.status("The customers go on talking …"):
             time.sleep(2)
             sandbox.archive.live(int(time.time() * 1000))
             time.sleep(1)
         run_job("second", url)
-        second = {stream: warehouse_rows(stream) for stream in STREAMS}
+        second = {stream: warehouse_rows(DATABASE, stream) for stream in STREAMS}
 
     console.print()
     console.print(rows_table(first, second))
@@ -101,16 +101,17 @@ def run_job(which: str, url: str) -> None:
     console.print(f"{' '.join(command)}: the {which} run took {time.monotonic() - began:.0f} s; its log is {log}.")
 
 
-def warehouse_rows(stream: str) -> Rows:
-    """Read a table of the warehouse.
+def warehouse_rows(database: Path, stream: str) -> Rows:
+    """Read a table of a warehouse.
 
     Args:
+        database: The DuckDB database.
         stream: The stream that filled it.
 
     Returns:
         Its rows, by their `_id`.
     """
-    with duckdb.connect(str(DATABASE), read_only=True) as connection:
+    with duckdb.connect(str(database), read_only=True) as connection:
         result = connection.execute(f"SELECT * FROM {SCHEMA}.{stream}")  # noqa: S608
         columns = [column[0] for column in result.description or ()]
         return received_rows(dict(zip(columns, row, strict=True)) for row in result.fetchall())

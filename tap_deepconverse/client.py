@@ -35,7 +35,7 @@ LONGEST_QUOTE = 200
 COMES_BY_ITSELF = "this should pass by itself, and the next run goes on from the last checkpoint"
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds."""
+"""Seconds that the API may ask to wait; what it asks beyond is not waited for in one go."""
 
 
 class ExportStream(RESTStream[str | None]):

@@ -94,7 +94,7 @@ class IncrementalStream(ExportStream):
         """
         super().__init__(tap)
         self.run_began = datetime.fromtimestamp(tap.initialized_at / 1000, UTC)
-        self._writer = tap.message_writer
+        self._writer = tap.message_writer if isinstance(tap.message_writer, PageWriter) else None
         # A catalog may take the replication key away, or put another in its place.
         self._version_key = self.replication_key or ""
         self._converters = converters(self.schema)
@@ -179,11 +179,11 @@ class IncrementalStream(ExportStream):
         try:
             yield
         finally:
-            if isinstance(self._writer, PageWriter):
+            if self._writer:
                 self._writer.flush()
 
     def _tend_to_target(self) -> None:
-        if isinstance(self._writer, PageWriter):
+        if self._writer:
             self._writer.flush()
             self._writer.check_target()
 
@@ -255,9 +255,11 @@ class IncrementalStream(ExportStream):
         The records have been written by now: the SDK asks for the next one only when it has
         written the one before.
         """
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return
         bookmark = self.bookmark(context)
         moved = next_bookmark(bookmark, newest, whole_until)
-        if self.replication_method != REPLICATION_INCREMENTAL or moved == bookmark or moved is None:
+        if moved is None or moved == bookmark:
             return
         if self._held_back is not None:
             self._held_back.append((context, format_time(moved)))

@@ -252,9 +252,9 @@ def unreadable_variables(environment: Mapping[str, str], schema: Mapping[str, An
     sentences = []
     for name, property_schema in schema["properties"].items():
         variable = f"TAP_DEEPCONVERSE_{name.upper()}"
-        kind, read = ("a whole number", int) if "integer" in property_schema["type"] else ("JSON", json.loads)
         if variable not in environment or {"string", "boolean"} & set(property_schema["type"]):
             continue
+        kind, read = ("a whole number", int) if "integer" in property_schema["type"] else ("JSON", json.loads)
         try:
             read(environment[variable])
         except ValueError:

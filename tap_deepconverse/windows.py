@@ -185,7 +185,7 @@ class Coverage:
             start: Where the first window begins. A fraction of a second is rounded down.
         """
         self._whole_until = math.floor(start.timestamp())
-        self._finished: dict[int, tuple[Window, datetime | None]] = {}
+        self._finished: dict[int, tuple[int, datetime | None]] = {}
         self.newest: datetime | None = None
 
     @property
@@ -203,9 +203,9 @@ class Coverage:
         Returns:
             How many windows have become part of what is whole from the beginning on.
         """
-        self._finished[window.start] = window, newest
+        self._finished[window.start] = window.end, newest
         before = len(self._finished)
         while finished := self._finished.pop(self._whole_until, None):
-            self._whole_until = finished[0].end
-            self.newest = max((moment for moment in (self.newest, finished[1]) if moment), default=None)
+            self._whole_until, newest_in_window = finished
+            self.newest = max((moment for moment in (self.newest, newest_in_window) if moment), default=None)
         return before - len(self._finished)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pytest
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
+from sandbox.demo import SCHEMA, warehouse_rows
 from sandbox.server import KEY, Sandbox
 from tests import postgres
 from tests.support import ROOT, TAP, config_for
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 STREAMS = ("conversations", "messages")
 BOTS = ("bot", "other")
-SCHEMA = "deepconverse"
 
 
 @pytest.fixture
@@ -80,18 +79,11 @@ def jsonl(tmp_path: Path) -> Warehouse:
     return Warehouse("target-jsonl", {"destination_path": str(tmp_path), "do_timestamp_file": False}, rows)
 
 
-def duckdb_rows(path: Path, stream: str) -> Rows:
-    with duckdb.connect(str(path)) as connection:
-        result = connection.execute(f"SELECT * FROM {SCHEMA}.{stream}")  # noqa: S608
-        names = [column[0] for column in result.description or ()]
-        return received_rows(dict(zip(names, row, strict=True)) for row in result.fetchall())
-
-
 @pytest.fixture
 def in_duckdb(tmp_path: Path) -> Warehouse:
     path = tmp_path / "warehouse.duckdb"
     settings = {"filepath": str(path), "default_target_schema": SCHEMA}
-    return Warehouse("target-duckdb", settings, lambda stream: duckdb_rows(path, stream))
+    return Warehouse("target-duckdb", settings, lambda stream: warehouse_rows(path, stream))
 
 
 @pytest.fixture
@@ -202,7 +194,7 @@ def test_with_meltano(serve: Serve, tmp_path: Path) -> None:
         assert done.returncode == 0, log
         assert KEY not in log
         for stream in STREAMS:
-            received = duckdb_rows(tmp_path / "warehouse.duckdb", stream)
+            received = warehouse_rows(tmp_path / "warehouse.duckdb", stream)
             assert differences(expected_rows(sandbox, stream), received) == []
         sandbox.archive.live(sandbox.archive.lived_until + 10_000)
     starts = [query["start_time"] for query in sandbox.requests if query["endpoint"] == "messages"]
