@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
@@ -16,8 +17,9 @@ logger = logging.getLogger(TapDeepConverse.name)
 def main() -> None:
     """Run ``tap-deepconverse``.
 
-    The SDK prints a traceback for whatever ends a run. Here only a defect of the tap itself does:
-    what the user or the API can mend is logged as sentences, and the run ends with status 1.
+    The SDK prints a traceback for whatever ends a run. Here what the user or the API can mend is logged
+    as sentences, and for a defect the places in the code alone: an exception's own words may hold what
+    a record holds. The run ends with status 1.
     """
     try:
         TapDeepConverse.cli()
@@ -26,12 +28,13 @@ def main() -> None:
         raise
     except ConfigValidationError as error:
         fail(*error.errors)
-    except OSError as error:
-        if not error.filename:
-            raise
-        fail(f"{error.strerror}: {error.filename}.")
     except SingerSDKError as error:
         fail(str(error))
+    except Exception as error:  # noqa: BLE001
+        if isinstance(error, OSError) and error.filename:
+            fail(f"{error.strerror}: {error.filename}.")
+        places = "".join(traceback.format_tb(error.__traceback__)).splitlines()
+        fail(*places, f"A {type(error).__name__} that should not have come: please report it, with the lines above.")
 
 
 def fail(*sentences: str) -> None:

@@ -1,25 +1,33 @@
-"""One request and its answer: URL, key, parameters, retries, what an error means."""
+"""One request and its answer: URL, key, parameters, when it is tried again, what an error means."""
 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from contextlib import contextmanager
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import backoff
 import requests
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
+from singer_sdk.streams.rest import PageContext
 from typing_extensions import override
 
+from tap_deepconverse.failures import describe, may_pass
 from tap_deepconverse.pace import Pace
 from tap_deepconverse.pagination import CursorPaginator, InvalidPageError, page_of
+from tap_deepconverse.progress import in_words
+from tap_deepconverse.quoting import own_words, redirect_target
+from tap_deepconverse.retries import PageDoubt, Patience, asked_to_wait
+from tap_deepconverse.session import new_session
+from tap_deepconverse.windows import Window
 from tap_deepconverse.writer import TargetGoneError
 
 if TYPE_CHECKING:
@@ -29,13 +37,18 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Auth, Context, RequestFunc
 
-LONGEST_QUOTE = 200
-"""Characters of the API's own words to repeat in an error."""
+GOES_ON = "the next run goes on from the last checkpoint"
 
-COMES_BY_ITSELF = "this should pass by itself, and the next run goes on from the last checkpoint"
+LONGEST_WAIT_ASKED_FOR = 300.0
+"""Seconds that the API may ask to wait within a run. What is longer, such as for a used-up quota, ends it."""
 
-LONGEST_RETRY_AFTER = 60.0
-"""Seconds that the API may ask to wait; what it asks beyond is not waited for in one go."""
+
+class PageTooLargeError(FatalAPIError):
+    """The API cannot give a page, but smaller ones."""
+
+
+class CursorRefusedError(FatalAPIError):
+    """The API does not accept a cursor any more that it has given."""
 
 
 class ExportStream(RESTStream[str | None]):
@@ -47,6 +60,9 @@ class ExportStream(RESTStream[str | None]):
     """
 
     allow_redirects = False  # requests would carry the key along to wherever a redirect points
+
+    patience = Patience()
+    """How long a request is tried again."""
 
     @override
     def __init__(self, tap: Tap) -> None:
@@ -67,10 +83,9 @@ class ExportStream(RESTStream[str | None]):
     @property
     @override
     def requests_session(self) -> requests.Session:
-        # One for each thread: `requests` does not promise that they can be shared.
         session: requests.Session | None = getattr(self._of_this_thread, "session", None)
         if session is None:
-            session = self._of_this_thread.session = requests.Session()
+            session = self._of_this_thread.session = new_session(self.url_base)
         return session
 
     @property
@@ -97,13 +112,13 @@ class ExportStream(RESTStream[str | None]):
         """Build a request's parameters.
 
         Args:
-            context: The partition's context and the window: `start_time` and `end_time` in Unix seconds.
+            context: What to ask for: see `asking_for`.
             next_page_token: The cursor from the answer before, or None for the first page.
 
         Returns:
             The parameters that the API documents.
         """
-        return {**(context or {}), "per_page": self.config["page_size"], "cursor": next_page_token}
+        return {**(context or {}), "cursor": next_page_token}
 
     @override
     def validate_response(self, response: requests.Response) -> None:
@@ -115,34 +130,26 @@ class ExportStream(RESTStream[str | None]):
         Raises:
             FatalAPIError: If asking again cannot help; the message says what to do.
             RetriableAPIError: If it may: too many requests, a server's error, a body that is no page.
+            PageTooLargeError: If a smaller page may be had.
+            CursorRefusedError: If the window may be read from its beginning.
         """
         status = response.status_code
+        key = self.config["api_key"]
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise refusal(response, key)
         if status == HTTPStatus.OK:
             try:
                 page_of(response)
             except InvalidPageError as error:
-                msg = f"{error}; {COMES_BY_ITSELF}"
+                msg = f"{error} (HTTP 200: {own_words(response, key)})"
                 raise RetriableAPIError(msg, response) from error
-            return
-        if response.is_redirect:
-            host = urlsplit(response.headers["Location"]).hostname or "another path"
-            msg = f"the API redirects to {host}, and the key is sent to `api_url` only; check `api_url`"
+        elif response.is_redirect:
+            target = redirect_target(response, key)
+            msg = f"the API redirects to {target}, and the key is sent to `api_url` only; check `api_url`"
             raise FatalAPIError(msg)
-        if status < HTTPStatus.BAD_REQUEST:
+        else:
             msg = f"the API answers with HTTP {status}, which the tap does not know; check `api_url`"
             raise FatalAPIError(msg)
-        said = f"HTTP {status}: {quote(response, self.config['api_key'])}"
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            msg = f"the API refuses the key ({said}); check `api_key`, and that your plan includes exports"
-            raise FatalAPIError(msg)
-        if status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-            msg = f"the API does not accept the request ({said}); check this bot's name in `bot_names`, and `api_url`"
-            raise FatalAPIError(msg)
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            msg = f"the API did not answer as it should ({said}); {COMES_BY_ITSELF}"
-            raise RetriableAPIError(msg, response)
-        msg = f"the API refuses the request ({said}); check `api_url`"
-        raise FatalAPIError(msg)
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
@@ -162,7 +169,8 @@ class ExportStream(RESTStream[str | None]):
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
         """Send a request in its turn, and try again when what went wrong may pass.
 
-        The trying again is the SDK's, less the second log line for each wait, which repeats the URL.
+        The trying again is the SDK's, less the second log line for each wait, which repeats the URL,
+        and with patience instead of a number of tries.
 
         Args:
             func: Sends the request.
@@ -171,50 +179,91 @@ class ExportStream(RESTStream[str | None]):
             The same, paced and with patience.
         """
         stopped = self.stopped  # that of the bot being read, whose readers are done before another's begin
+        doubt = PageDoubt()
 
-        def send_in_turn(*args: Any) -> requests.Response:
+        def send_in_turn(request: requests.PreparedRequest, context: Context | None) -> requests.Response:
+            if doubt.calls_for_small_page:
+                self.pace.wait(stopped)
+                func(self._request_for_small_page(context or {}), context)
+                doubt.small_page_came()
             self.pace.wait(stopped)
             began = time.monotonic()
-            response = func(*args)
+            try:
+                response = func(request, context)
+            except (RetriableAPIError, requests.RequestException) as error:
+                doubt.failed()
+                if doubt.is_of_the_page:
+                    msg = f"{describe(error)}, again and again, while a small page comes"
+                    raise PageTooLargeError(msg) from error
+                raise
+            doubt.came_through()
             self.pace.took(time.monotonic() - began)
             return response
 
         return backoff.on_exception(
             self.backoff_wait_generator,
             (RetriableAPIError, requests.RequestException),
-            max_tries=self.backoff_max_tries,
+            giveup=lambda error: not may_pass(error),
+            on_giveup=self._give_up,
             on_backoff=self.backoff_handler,
             jitter=self.backoff_jitter,
             logger=None,
         )(send_in_turn)
 
-    @override
-    def backoff_wait_generator(self) -> Generator[float, None, None]:
-        """Wait as long as the API says, or else twice as long each time.
+    def _request_for_small_page(self, context: Context) -> requests.PreparedRequest:
+        """Ask for the first record of the window's first second: less can't be asked for."""
+        small = {**context, "end_time": context["start_time"] + 1, "per_page": 1}
+        request = self.get_http_request(page=PageContext(small, None))
+        return self.build_prepared_request(
+            method=request.method, url=request.url, params=request.encode_params(), headers=request.headers
+        )
 
-        Yields:
-            Seconds to wait before the next try.
+    @override
+    def backoff_wait_generator(self) -> Generator[float, Any, None]:
+        """Wait as long as the API says, or else twice as long each time, until patience ends.
+
+        Returns:
+            Gives the seconds to wait before the next try.
         """
-        longer = backoff.expo(factor=2)
-        next(longer)
-        error: object = yield 0.0
-        while True:
-            error = yield min(retry_after(error), LONGEST_RETRY_AFTER) or next(longer)
+        return self.patience.waits()
+
+    @override
+    def backoff_jitter(self, value: float) -> float:
+        """Wait a little longer each time, so that the readers do not all come back at once.
+
+        Args:
+            value: Seconds to wait at least.
+
+        Returns:
+            Up to a quarter more.
+        """
+        return value * random.uniform(1, 1.25)  # noqa: S311
 
     @override
     def backoff_handler(self, details: Details) -> None:
-        response = getattr(details["exception"], "response", None)
-        if response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        error = details["exception"]
+        response = getattr(error, "response", None)
+        if response is not None and (
+            response.status_code == HTTPStatus.TOO_MANY_REQUESTS or asked_to_wait(response.headers)
+        ):
             self.pace.hold(details["wait"])
         _, context = details["args"]  # those of the function that sends the request
         self.logger.warning(
-            "Bot '%s', stream '%s': %s: waiting %.1f s before try %d",
+            "Bot '%s', stream '%s': %s, in %s: waiting %.1f s before try %d",
             context["bot_name"],
             self.name,
-            describe(details["exception"]),
+            describe(error),
+            Window(context["start_time"], context["end_time"]),
             details["wait"],
             details["tries"] + 1,
         )
+
+    def _give_up(self, details: Details) -> None:
+        error = details["exception"]
+        msg = describe(error)
+        if may_pass(error):
+            msg += f"; given up after {details['tries']} tries in {in_words(details['elapsed'])}; {GOES_ON}"
+        raise FatalAPIError(msg) from error
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
@@ -250,52 +299,34 @@ class ExportStream(RESTStream[str | None]):
             raise FatalAPIError(msg) from error
 
 
-def describe(error: BaseException) -> str:
-    """Say in a clause what went wrong with a request, and what to do about it.
+def refusal(response: requests.Response, key: str) -> SyncError:
+    """Say what an answer means that is an error.
+
+    That 401 and 403 mean a wrong key, 400 and 404 a wrong name of a bot, and 413 too large a page, is
+    inferred.
 
     Args:
-        error: What `requests` or the tap raised.
+        response: An answer with a status from 400 on.
+        key: The key, which is not to be repeated.
 
     Returns:
-        The clause: no URL, no key, nothing of a record.
+        What to raise.
     """
-    if isinstance(error, requests.Timeout):
-        return "the API did not answer in time; if it is only slow, raise `request_timeout`"
-    if isinstance(error, requests.RequestException):
-        return f"no connection to the API ({type(error).__name__}); check the network and `api_url`"
-    return str(error)
-
-
-def quote(response: requests.Response, secret: str) -> str:
-    """Repeat what the API says of an error, on one line and cut short.
-
-    Only its `message`, or a text that is no JSON, is repeated: anything else may be a record.
-
-    Args:
-        response: An answer that is an error.
-        secret: What must not be repeated.
-
-    Returns:
-        At most `LONGEST_QUOTE` characters, or the status's own name where the API says nothing.
-    """
-    try:
-        body = response.json()
-        text = body.get("message") if isinstance(body, dict) else None
-    except ValueError:
-        text = response.text
-    line = " ".join(text.replace(secret, "***").split()) if isinstance(text, str) else ""
-    return (line[: LONGEST_QUOTE - 1] + "…" if len(line) > LONGEST_QUOTE else line) or str(response.reason)
-
-
-def retry_after(error: object) -> float:
-    """Read how long the API asks to wait.
-
-    Args:
-        error: What a request raised.
-
-    Returns:
-        Seconds, or 0 where it does not say.
-    """
-    response = getattr(error, "response", None)
-    seconds = "" if response is None else response.headers.get("Retry-After", "")
-    return float(seconds) if seconds.isdecimal() else 0.0
+    status = response.status_code
+    said = f"HTTP {status}: {own_words(response, key)}"
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return FatalAPIError(f"the API refuses the key ({said}); check `api_key`, and that your plan includes exports")
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return PageTooLargeError(f"the API cannot give so large a page ({said})")
+    if may_pass(status):
+        seconds = asked_to_wait(response.headers)
+        if seconds <= LONGEST_WAIT_ASKED_FOR:
+            return RetriableAPIError(f"the API did not answer as it should ({said})", response)
+        return FatalAPIError(
+            f"the API asks to wait {in_words(seconds)} ({said}), as it may when a quota is used up; {GOES_ON}"
+        )
+    if "cursor" in parse_qs(urlsplit(response.url).query):
+        return CursorRefusedError(f"the API does not accept its own cursor any more ({said})")
+    may_be_the_name = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}
+    what_to_check = "this bot's name in `bot_names`, and `api_url`" if may_be_the_name else "`api_url`"
+    return FatalAPIError(f"the API does not accept the request ({said}); check {what_to_check}")

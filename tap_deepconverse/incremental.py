@@ -16,15 +16,16 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import FatalSyncError
+from singer_sdk.exceptions import FatalSyncError, MapExpressionError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.messages import RecordMessage
 from typing_extensions import override
 
-from tap_deepconverse.client import ExportStream
-from tap_deepconverse.pagination import InvalidPageError
+from tap_deepconverse.client import CursorRefusedError, ExportStream, PageTooLargeError
+from tap_deepconverse.pagination import NESTED_TOO_DEEPLY, UnusableRecordError
 from tap_deepconverse.progress import Progress
+from tap_deepconverse.quoting import field_names, name_of_record
 from tap_deepconverse.readers import Readers
 from tap_deepconverse.records import converters
 from tap_deepconverse.settings import parse_date
@@ -51,6 +52,23 @@ MOST_NAMED = 10
 """How many times that cannot be read are named in the log, for each field."""
 
 TO_THE_SECOND = len("2026-01-01T00:00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPage:
+    """A page, and where it stands: in which window, and how many came before it."""
+
+    page: Page
+    window: Window
+    number: int
+
+    def __str__(self) -> str:
+        """Name the page in a log line.
+
+        Returns:
+            For example "page 3 of the window from 2026-01-01T00:00:00Z to 2026-01-31T00:00:00Z".
+        """
+        return f"page {self.number} of {self.window}"
 
 
 @dataclass
@@ -100,6 +118,7 @@ class IncrementalStream(ExportStream):
         self._converters = converters(self.schema)
         self._undocumented_fields: set[str] = set()
         self._reading: Reading | None = None
+        self._place: tuple[PlacedPage, int] | None = None
         self._versions_at_edges: dict[str, str] = {}
         self._unreadable: Counter[str] = Counter()
         self._is_selection_known = False
@@ -194,15 +213,15 @@ class IncrementalStream(ExportStream):
         self._versions_at_edges = {}
         ahead = threading.Semaphore(2 * self.config["concurrency"])
         readers = self._readers(context["bot_name"], progress.start, ahead)
-        for window, page in readers.parts(self._tend_to_target):
+        for window, placed in readers.parts(self._tend_to_target):
             # What is yielded comes back by way of `post_process` and `_increment_stream_state`.
             self._reading = readings.setdefault(window, Reading(window))
-            if page is not None:
-                progress.records += len(page.data)
+            if placed is not None:
+                progress.records += len(placed.page.data)
                 try:
-                    yield from page.records()
-                except InvalidPageError as error:
-                    readers.fail(window, FatalSyncError(f"{error}, in {window}"))
+                    yield from self._records_of(placed, context["bot_name"])
+                except UnusableRecordError as error:
+                    readers.fail(window, FatalSyncError(f"record {error.position} of {placed} {error.reason}"))
                 continue
             progress.windows += 1
             newest = readings.pop(window).newest
@@ -213,7 +232,31 @@ class IncrementalStream(ExportStream):
                 if whole_until < self.end and (line := progress.report(whole_until)):
                     self.logger.info("Bot '%s', stream '%s': %s", context["bot_name"], self.name, line)
 
-    def _readers(self, bot_name: str, start: datetime, ahead: threading.Semaphore) -> Readers[Page]:
+    def _records_of(self, placed: PlacedPage, bot_name: str) -> Iterator[Record]:
+        """Parse a page's records, and say what could not be kept of them as it was."""
+        if placed.page.has_lost_text:
+            self.logger.warning(
+                "Bot '%s', stream '%s': %s holds text that no target could store, such as half an emoji; the "
+                "character U+FFFD is put in its place",
+                bot_name,
+                self.name,
+                placed,
+            )
+
+        def name_repeated_key(position: int) -> None:
+            self.logger.warning(
+                "Bot '%s', stream '%s': record %d of %s has the same key twice in an object; the last one counts",
+                bot_name,
+                self.name,
+                position,
+                placed,
+            )
+
+        for position, record in placed.page.records(name_repeated_key):
+            self._place = placed, position
+            yield record
+
+    def _readers(self, bot_name: str, start: datetime, ahead: threading.Semaphore) -> Readers[PlacedPage]:
         """Get the readers of a span ready.
 
         Args:
@@ -237,17 +280,57 @@ class IncrementalStream(ExportStream):
             with planning:
                 return planner.next_window(pace.in_flight)
 
-        def read(window: Window) -> Iterator[Page]:
+        def read(window: Window) -> Iterator[PlacedPage]:
             records = 0
-            request: Any = {"bot_name": bot_name, "start_time": window.start, "end_time": window.end}
-            pages: Iterable[Any] = self.request_records(request)
-            for page in pages:
-                records += len(page.data)
-                yield page
+            for placed in self._read_window(bot_name, window, self.config["page_size"]):
+                records += len(placed.page.data)
+                yield placed
             with planning:
                 planner.learn(window, records)
 
         return Readers(self.config["concurrency"], next_window, read, stopped)
+
+    def _read_window(
+        self, bot_name: str, window: Window, page_size: int, *, is_second_time: bool = False
+    ) -> Iterator[PlacedPage]:
+        """Read a window's pages, from its beginning again where the API cannot go on.
+
+        It is not documented whether a cursor may be followed with another number of records a page. So
+        smaller pages begin anew, in halves of the window: then only a small part of it, around what
+        is too large, comes to be read in the smallest pages.
+        """
+        request: Any = {
+            "bot_name": bot_name,
+            "start_time": window.start,
+            "end_time": window.end,
+            "per_page": page_size,
+        }
+        pages: Iterable[Any] = self.request_records(request)
+        try:
+            for number, page in enumerate(pages, 1):
+                yield PlacedPage(page, window, number)
+        except UnusableRecordError as error:
+            msg = f"record {error.position} of a page of {window} {error.reason}"
+            raise FatalSyncError(msg) from None
+        except CursorRefusedError as error:
+            if is_second_time:
+                raise
+            again = {window: True}
+            self._say_again(bot_name, error, window, "from its beginning, once")
+        except PageTooLargeError as error:
+            if page_size == 1:
+                raise
+            again = dict.fromkeys(window.halves(), False)
+            page_size //= 2
+            how = f"in halves, in pages of {page_size} records; if this comes often, set `page_size` to that"
+            self._say_again(bot_name, error, window, how)
+        else:
+            return
+        for part, is_once_more in again.items():
+            yield from self._read_window(bot_name, part, page_size, is_second_time=is_once_more)
+
+    def _say_again(self, bot_name: str, reason: Exception, window: Window, how: str) -> None:
+        self.logger.warning("Bot '%s', stream '%s': %s; reading %s again %s", bot_name, self.name, reason, window, how)
 
     def _checkpoint(self, context: Context, newest: datetime | None, whole_until: datetime) -> None:
         """Move the bookmark up to what has been read whole, and tell the target.
@@ -315,18 +398,32 @@ class IncrementalStream(ExportStream):
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
         # Private, for want of a public hook: the SDK looks up each nested key of each record, to see
         # whether it was deselected, even where nothing was. That took a fifth of a sync's time.
-        if not self._is_all_selected:
-            yield from super()._generate_record_messages(record)
-            return
-        for stream_map in self.stream_maps:
-            mapped = stream_map.transform(record)
-            if mapped is not None:
-                yield RecordMessage(
-                    stream=stream_map.stream_alias,
-                    record=mapped,
-                    version=self._stream_version,
-                    time_extracted=datetime.now(UTC),
-                )
+        try:
+            if not self._is_all_selected:
+                yield from super()._generate_record_messages(record)
+                return
+            for stream_map in self.stream_maps:
+                mapped = stream_map.transform(record)
+                if mapped is not None:
+                    yield RecordMessage(
+                        stream=stream_map.stream_alias,
+                        record=mapped,
+                        version=self._stream_version,
+                        time_extracted=datetime.now(UTC),
+                    )
+        except RecursionError:
+            raise self._failure_at_record(NESTED_TOO_DEEPLY) from None
+        except Exception as error:  # noqa: BLE001  an expression may fail in any way
+            # Its own words may hold what the record holds; those of the SDK's error are the expression.
+            what = str(error).rstrip(".") if isinstance(error, MapExpressionError) else type(error).__name__
+            reason = f"cannot be brought into the form that `stream_maps` or the selection asks for: {what}"
+            raise self._failure_at_record(reason) from None
+
+    def _failure_at_record(self, reason: str) -> FatalSyncError:
+        """Say which record it was that something failed at, and nothing of what it holds."""
+        placed, position = self._place or ("the stream", 0)
+        bot_name = (self.context or {}).get("bot_name")
+        return FatalSyncError(f"Bot '{bot_name}', stream '{self.name}': record {position} of {placed} {reason}.")
 
     def _notice_selection(self, window: Window, began: datetime, updated: datetime) -> None:
         """Say which time the API selects by, once a record settles it: the documentation does not."""
@@ -373,6 +470,8 @@ class IncrementalStream(ExportStream):
             except ValueError as error:
                 row[field] = None
                 self._name_unreadable(row, field, error)
+            except RecursionError:
+                raise self._failure_at_record(NESTED_TOO_DEEPLY) from None
         if len(row) > len(self._converters):
             self._name_undocumented_fields(row)
         return None if self._is_older_version(row) else row
@@ -381,11 +480,11 @@ class IncrementalStream(ExportStream):
         self._unreadable[field] += 1
         if self._unreadable[field] <= MOST_NAMED:
             self.logger.warning(
-                "Bot '%s', stream '%s': `%s` of the record with _id '%s' is %s; it is null in the target%s",
+                "Bot '%s', stream '%s': `%s` of %s is %s; it is null in the target%s",
                 row["bot_name"],
                 self.name,
                 field,
-                row["_id"],
+                name_of_record(row["_id"]),
                 error,
                 "; more of these are not named" if self._unreadable[field] == MOST_NAMED else "",
             )
@@ -414,5 +513,5 @@ class IncrementalStream(ExportStream):
                 "Stream '%s': the API sends fields that its documentation does not name (%s); they are passed on, and "
                 "kept by targets that take additional properties",
                 self.name,
-                ", ".join(sorted(new)),
+                field_names(new),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -12,21 +12,64 @@ from singer_sdk.exceptions import FatalSyncError
 from singer_sdk.pagination import BaseAPIPaginator
 from typing_extensions import override
 
+from tap_deepconverse.malformed import (
+    deepest_record,
+    mend,
+    record_with_number_that_is_none,
+    repeats_key,
+    without_numbers_that_are_none,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import requests
 
 
 class InvalidPageError(FatalSyncError):
-    """The body of an answer is not a page as the API documents it."""
+    """The body of an answer is not a page as the API documents it. Asked again, it may be one."""
+
+
+class UnusableRecordError(FatalSyncError):
+    """A page holds a record that cannot be passed on, however often it is asked for."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        """Say where it is and what is wrong.
+
+        Args:
+            position: The record's position in the page, from 1.
+            reason: What is wrong with it, as the rest of a sentence that begins with the record. Nothing of
+                what it holds.
+        """
+        super().__init__(f"record {position} of the page {reason}")
+        self.position = position
+        self.reason = reason
 
 
 class RepeatedCursorError(FatalSyncError):
     """The API gave the same cursor twice: following it would go round for ever."""
 
 
-class Page(msgspec.Struct, frozen=True):
+class _Body(msgspec.Struct, frozen=True):
+    """The body of an answer, as the API documents it."""
+
+    data: list[msgspec.Raw]
+    cursor: str | int | None = None
+
+
+_body = msgspec.json.Decoder(_Body)
+_record = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_json = msgspec.json.Encoder(decimal_format="number")
+
+NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
+NO_OBJECT = "is not an object"
+NO_ID = "has no `_id`, so it could neither be stored nor be recognized"
+NO_NUMBER = "holds NaN or Infinity, which JSON does not have and no target could store"
+BEYOND_BOUNDS = "holds a number beyond all bounds"
+
+
+@dataclass(frozen=True)
+class Page:
     """One answer of the Export API.
 
     The records stay JSON until they are asked for, which takes a fraction of the memory while a page
@@ -35,37 +78,46 @@ class Page(msgspec.Struct, frozen=True):
     Attributes:
         data: The records, each as JSON.
         cursor: The next page's token, if there is a next page.
+        has_lost_text: Whether some of its text could not be kept: see `Mended`.
     """
 
     data: list[msgspec.Raw]
     cursor: str | int | None = None
+    has_lost_text: bool = False
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self, repeats: Callable[[int], None]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Parse the records.
 
+        Args:
+            repeats: Called with the position of each record in which a key stands twice, of which the last
+                counts.
+
         Yields:
-            The records, with numbers as exact as they are written.
+            Each record's position, from 1, and the record, with numbers as exact as they are written.
 
         Raises:
-            InvalidPageError: If one of them is not an object with an `_id`. The message holds nothing of it.
+            UnusableRecordError: If one of them is not an object with an `_id`, or is beyond what can be passed on.
         """
-        for position, data in enumerate(self.data):
+        for position, data in enumerate(self.data, 1):
             try:
                 record = _record.decode(data)
-            except (msgspec.ValidationError, ArithmeticError):
-                msg = f"record {position} of a page is not an object, or holds a number beyond all bounds"
-                raise InvalidPageError(msg) from None
-            if record.get("_id") is None:
-                msg = f"record {position} of a page has no `_id`, so it could neither be stored nor be recognized"
-                raise InvalidPageError(msg)
-            yield record
+                # Of a key that stands twice, one is lost in reading, and so is missing when it is written again.
+                if bytes(data).count(b":") != _json.encode(record).count(b":") and repeats_key(bytes(data)):
+                    repeats(position)
+            except msgspec.ValidationError:
+                raise UnusableRecordError(position, _reason_against(data)) from None
+            except ArithmeticError:
+                raise UnusableRecordError(position, BEYOND_BOUNDS) from None
+            except RecursionError:
+                raise UnusableRecordError(position, NESTED_TOO_DEEPLY) from None
+            if (identity := record.get("_id")) is None or identity == "":
+                raise UnusableRecordError(position, NO_ID)
+            yield position, record
 
 
-_page = msgspec.json.Decoder(Page)
-_record = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+def _reason_against(data: msgspec.Raw) -> str:
+    return BEYOND_BOUNDS if bytes(data).lstrip().startswith(b"{") else NO_OBJECT
 
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
-"""An escape in JSON text: two halves of a character, or one alone (the group), or any other."""
 
 _pages: WeakKeyDictionary[requests.Response, Page] = WeakKeyDictionary()
 
@@ -82,6 +134,7 @@ def page_of(response: requests.Response) -> Page:
     Raises:
         InvalidPageError: If the body is not JSON, or has no list in `data`, or a `cursor` that is neither text nor a
             number nor null. The message holds nothing of the body.
+        UnusableRecordError: If it would be a page, but for a record that JSON cannot hold.
     """
     page = _pages.get(response)
     if page is None:
@@ -92,8 +145,7 @@ def page_of(response: requests.Response) -> Page:
 def parse_page(body: bytes) -> Page:
     """Parse the body of an answer.
 
-    Half an emoji, which chat products do produce and which is no text that could be stored, becomes
-    U+FFFD, and so does what is not UTF-8. All else stays as it is.
+    What is only nearly JSON is mended as far as that changes nothing that it says (see `mend`).
 
     Args:
         body: The body, JSON in UTF-8.
@@ -103,28 +155,38 @@ def parse_page(body: bytes) -> Page:
 
     Raises:
         InvalidPageError: See `page_of`.
+        UnusableRecordError: See `page_of`.
     """
+    has_lost_text = False
     try:
         try:
             str(body, "utf-8")
-            page = _page.decode(body)
+            read = _body.decode(body)
+        except msgspec.ValidationError:
+            raise
         except (UnicodeDecodeError, msgspec.DecodeError):
-            page = _page.decode(_mend_text(body))
+            mended = mend(body)
+            body, has_lost_text = mended.body, mended.has_lost_text
+            read = _body.decode(body)
     except msgspec.ValidationError as error:
         msg = f"the answer is not a page: {error}"
         raise InvalidPageError(msg) from None
     except msgspec.DecodeError:
-        msg = "the answer is not JSON"
+        if _is_page_but_for_numbers(body):
+            raise UnusableRecordError(record_with_number_that_is_none(body), NO_NUMBER) from None
+        msg = "the answer is empty" if not body.strip() else "the answer is not JSON"
         raise InvalidPageError(msg) from None
     except RecursionError:
-        msg = "the answer is nested too deeply"
-        raise InvalidPageError(msg) from None
-    return page
+        raise UnusableRecordError(deepest_record(body), NESTED_TOO_DEEPLY) from None
+    return Page(read.data, read.cursor, has_lost_text)
 
 
-def _mend_text(body: bytes) -> bytes:
-    whole = _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], body)
-    return whole.decode("utf-8", "replace").encode()
+def _is_page_but_for_numbers(body: bytes) -> bool:
+    try:
+        _body.decode(without_numbers_that_are_none(body))
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 class CursorPaginator(BaseAPIPaginator[str | None]):

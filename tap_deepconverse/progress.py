@@ -78,10 +78,12 @@ def in_words(seconds: float) -> str:
         seconds: The duration.
 
     Returns:
-        Seconds below two minutes, minutes below two hours, else hours.
+        Seconds below two minutes, minutes below two hours, hours below two days, else days.
     """
     if seconds < 120:  # noqa: PLR2004
         return f"{seconds:.0f} s"
     if seconds < 7200:  # noqa: PLR2004
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    if seconds < 172_800:  # noqa: PLR2004
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.0f} days"

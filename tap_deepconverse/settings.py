@@ -44,7 +44,7 @@ def _is_date(value: str) -> bool:
 def _is_api_url(value: str) -> bool:
     try:
         url = urlsplit(value)
-        _ = url.port
+        _ = url.port, (url.hostname or "").encode("idna")
     except ValueError:
         return False
     if not url.hostname or url.username is not None or re.search(r"[?#{}\s]", value):

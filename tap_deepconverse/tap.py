@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Stream, Tap
@@ -11,6 +12,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
 from tap_deepconverse.files import json_object
+from tap_deepconverse.quoting import Secret
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
 from tap_deepconverse.state import check_state
 from tap_deepconverse.streams import Conversations, Messages
@@ -18,6 +20,7 @@ from tap_deepconverse.termination import terminate
 from tap_deepconverse.writer import PageWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import FrameType
 
     import click
@@ -55,7 +58,7 @@ class TapDeepConverse(Tap):
         """
         if state is not None:
             check_state(state)
-        given = {name: value for name, value in (config or {}).items() if value is not None}
+        given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
         try:
             super().__init__(
                 config=given, parse_env_config=parse_env_config, validate_config=validate_config, state=state, **kwargs
@@ -70,6 +73,12 @@ class TapDeepConverse(Tap):
         if errors:
             msg = "Config validation failed"
             raise ConfigValidationError(msg, errors=errors, schema=self.config_jsonschema) from None
+
+    @property
+    @override
+    def config(self) -> Mapping[str, Any]:
+        """The settings' values. The key does not show in their `repr`."""
+        return MappingProxyType(_with_hidden_key(super().config))
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -123,3 +132,8 @@ class TapDeepConverse(Tap):
             UnreadableFileError: If one of the files does not hold a JSON object.
         """
         super().invoke(state=json_object(state, "--state"), catalog=json_object(catalog, "--catalog"), **options)
+
+
+def _with_hidden_key(config: Mapping[str, Any]) -> dict[str, Any]:
+    key = config.get("api_key")
+    return {**config, "api_key": Secret(key)} if isinstance(key, str) else dict(config)

@@ -31,6 +31,17 @@ class Window:
         """
         return f"the window from {self.start_moment:%Y-%m-%dT%H:%M:%SZ} to {self.end_moment:%Y-%m-%dT%H:%M:%SZ}"
 
+    def halves(self) -> tuple[Window, ...]:
+        """Cut the window in two.
+
+        Returns:
+            Its halves, or the window as it is, if it is no longer than a second.
+        """
+        middle = (self.start + self.end) // 2
+        if middle == self.start:
+            return (self,)
+        return Window(self.start, middle), Window(middle, self.end)
+
     @property
     def end_moment(self) -> datetime:
         """The window's end as a moment."""

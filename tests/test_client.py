@@ -12,6 +12,7 @@ from werkzeug import Response
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
 from tap_deepconverse.client import ExportStream
+from tap_deepconverse.retries import Patience
 from tests.support import Output, command, config_for, one_window, sync
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 CONVERSATIONS = "/conversations/export/v1/conversations"
 MESSAGES = "/conversations/export/v1/messages"
 ID = "0123456789abcdef0123456789abcdef"
+NO_PATIENCE = Patience(total=0, fewest_tries=1)
 
 
 def assert_complete(output: Output, sandbox: Sandbox) -> None:
@@ -189,7 +191,7 @@ def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
     httpserver.expect_request(CONVERSATIONS).respond_with_data(
         status=302, headers={"Location": "https://elsewhere.example.com/a?b"}
     )
-    with pytest.raises(FatalAPIError, match=r"redirects to elsewhere\.example\.com, .* check `api_url`\.$"):
+    with pytest.raises(FatalAPIError, match=r"redirects to https://elsewhere\.example\.com/a, .* check `api_url`\.$"):
         sync(one_window(httpserver.url_for("")))
     assert len(httpserver.log) == 1
 
@@ -209,7 +211,7 @@ def test_an_error_repeats_neither_the_key_nor_a_record(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int, body: Any
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(ExportStream, "backoff_max_tries", lambda _: 1)
+    monkeypatch.setattr(ExportStream, "patience", NO_PATIENCE)
     httpserver.expect_request(CONVERSATIONS).respond_with_json(body, status=status)
     with pytest.raises(FatalAPIError, match=f"HTTP {status}") as refusal:
         sync(one_window(httpserver.url_for(""), api_key="S3CRET"))
@@ -244,7 +246,7 @@ def test_what_may_pass_is_tried_again_as_soon_as_the_api_says(
 
 
 def test_an_answer_that_does_not_come_is_a_sentence(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExportStream, "backoff_max_tries", lambda _: 1)
+    monkeypatch.setattr(ExportStream, "patience", NO_PATIENCE)
 
     def slowly(_: Request) -> Response:
         time.sleep(1.5)
@@ -273,7 +275,7 @@ def test_a_sync_ends_at_the_moment_it_began(serve: Serve) -> None:
 def test_what_is_no_record_with_an_id_ends_the_run(httpserver: HTTPServer, record: Any) -> None:
     config = answer_with(httpserver, {"_id": ID}, record)
     with pytest.raises(
-        FatalAPIError, match=r"^Bot 'bot', stream 'conversations': record 1 of a page .* in the window from 2026.*\.$"
+        FatalAPIError, match=r"^Bot 'bot', stream 'conversations': record 2 of page 1 of the window from 2026.* .*\.$"
     ):
         sync(config)
 
@@ -328,6 +330,6 @@ def test_a_bot_that_has_been_filled_may_be_quiet(httpserver: HTTPServer, caplog:
 
 
 def test_no_server_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExportStream, "backoff_max_tries", lambda _: 2)
-    with pytest.raises(FatalAPIError, match=r"^Bot 'bot', stream 'conversations': no connection to the API .*\.$"):
+    monkeypatch.setattr(ExportStream, "patience", NO_PATIENCE)
+    with pytest.raises(FatalAPIError, match=r"^Bot .*: the API's host refuses the connection.*\.$"):
         sync(config_for("http://127.0.0.1:1"))

@@ -9,7 +9,14 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.pagination import CursorPaginator, InvalidPageError, RepeatedCursorError, page_of, parse_page
+from tap_deepconverse.pagination import (
+    CursorPaginator,
+    InvalidPageError,
+    RepeatedCursorError,
+    UnusableRecordError,
+    page_of,
+    parse_page,
+)
 
 
 def answer(body: Any) -> requests.Response:
@@ -52,7 +59,7 @@ def test_a_cursor_that_comes_back_is_an_error(cursors: list[str]) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"<html>", b'{"data": [', b'{"data": [{"a": secret}]}', b'{"data": [NaN]}', [], {}, "secret",
+        b"", b"<html>", b'{"data": [', b'{"data": [{"a": secret}]}', [], {}, "secret",
         {"data": None}, {"data": {}}, {"data": "secret"}, {"data": [], "cursor": True},
         {"data": [], "cursor": {"secret": 1}}, {"data": [], "cursor": 1.5},
     ],
@@ -63,10 +70,25 @@ def test_what_is_no_page_is_refused_without_being_repeated(body: Any) -> None:
     assert "secret" not in str(refusal.value)
 
 
+def parsed(body: bytes) -> list[dict[str, Any]]:
+    """The records of a page, none of which has a key twice."""
+
+    def complain(position: int) -> None:
+        pytest.fail(f"record {position} is said to have a key twice")
+
+    return [record for _, record in parse_page(body).records(complain)]
+
+
 @pytest.mark.parametrize("record", ["secret", None, 7, ["secret"]])
 def test_a_record_that_is_no_object_is_refused_by_its_position(record: Any) -> None:
-    with pytest.raises(InvalidPageError, match=r"^record 1 of a page is not an object"):
-        list(page_of(answer({"data": [{"_id": "a"}, record]})).records())
+    with pytest.raises(UnusableRecordError, match=r"^record 2 of the page is not an object$"):
+        parsed(json.dumps({"data": [{"_id": "a"}, record]}).encode())
+
+
+@pytest.mark.parametrize("identity", [{}, {"_id": None}, {"_id": ""}])
+def test_a_record_without_an_id_is_refused_by_its_position(identity: dict[str, Any]) -> None:
+    with pytest.raises(UnusableRecordError, match=r"^record 2 of the page has no `_id`"):
+        parsed(json.dumps({"data": [{"_id": "a"}, {"text": "secret", **identity}]}).encode())
 
 
 def test_an_answer_is_parsed_once() -> None:
@@ -75,21 +97,93 @@ def test_an_answer_is_parsed_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("value", "said"),
     [
-        (b'{"a": 1e999999999999999999999}', "record 0 of a page is not an object, or holds a number"),
-        (b"[" * 5000 + b"]" * 5000, "too deeply"),
+        (b"1e999999999999999999999", "beyond all bounds"),
+        (b"1" * 5000, "beyond all bounds"),
+        (b"NaN", "holds NaN or Infinity"),
+        (b'{"secret": [-Infinity, 1]}', "holds NaN or Infinity"),
+        (b"[" * 5_000 + b"]" * 5_000, "nested more deeply"),
+        (b'{"secret":' * 200_000 + b"1" + b"}" * 200_000, "nested more deeply"),
     ],
 )
-def test_what_no_target_could_hold_is_refused(record: bytes, said: str) -> None:
-    with pytest.raises(InvalidPageError, match=said):
-        records_of(record)
+def test_what_no_target_could_hold_is_refused_by_its_position(value: bytes, said: str) -> None:
+    body = b'{"data": [{"_id": "a", "b": [1, {"c": "[{,NaN"}]}, {"_id": "b", "c": [1, 2], "text": ' + value + b"}]}"
+    with pytest.raises(UnusableRecordError, match=rf"^record 2 of the page .*{said}") as refusal:
+        parsed(body)
+    assert refusal.value.position == 2
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("nested", [b"[" * 500 + b"]" * 500, b'{"a":' * 500 + b"1" + b"}" * 500])
+def test_what_is_nested_hundreds_of_times_is_passed_on(nested: bytes) -> None:
+    (record,) = parsed(b'{"data": [{"_id": "a", "b": ' + nested + b"}]}")
+    assert json.dumps(record["b"]).replace(" ", "").encode() == nested
+
+
+def test_text_that_says_nan_is_text() -> None:
+    (record,) = parsed(b'{"data": [{"_id": "a", "text": "NaN, -Infinity"}]}')
+    assert record["text"] == "NaN, -Infinity"
+
+
+@pytest.mark.parametrize("body", [b'{"data": [{"_id": "a", "b": NaN', b'{"data": [{"_id": "a", "b": NaN}]', b"NaN"])
+def test_what_is_cut_short_may_come_whole_the_next_time(body: bytes) -> None:
+    with pytest.raises(InvalidPageError):
+        parse_page(body)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"_id": "a", "b": 1, "b": 2}',
+        b'{"_id": "a", "b": {"c" : {"d":1}, "e":1, "c": {}}}',
+        b'{"_id": "a", "b": [{"c": 1}, {"c": 1, "c":1}]}',
+        b'{"_id": "a", "b": 1, "\\u0062": 2}',
+    ],
+)
+def test_a_key_that_stands_twice_is_noticed_and_the_last_one_counts(record: bytes) -> None:
+    positions: list[int] = []
+    page = parse_page(b'{"data": [{"_id": "x", "b": {"c": 1}, "c": 1}, ' + record + b"]}")
+    records = [record for _, record in page.records(positions.append)]
+    assert positions == [2]
+    assert records[1] == json.loads(record)
+
+
+@given(st.dictionaries(st.text(), st.text() | st.dictionaries(st.text(), st.integers())), st.booleans())
+def test_keys_that_stand_once_are_not_taken_for_twice(fields: dict[str, Any], ascii_: bool) -> None:  # noqa: FBT001
+    text = json.dumps({"data": [{**fields, "_id": "a"}]}, ensure_ascii=ascii_)
+    assert len(parsed(text.encode("utf-8", "replace"))) == 1
+
+
+def test_a_million_keys_are_passed_on() -> None:
+    fields = {f"key{number}": number for number in range(1_000_000)}
+    (record,) = parsed(json.dumps({"data": [{"_id": "a", **fields}]}).encode())
+    assert len(record) == 1_000_001
+
+
+@pytest.mark.parametrize("character", [b"\x00", b"\n", b"\t", b"\x1f", b"\x7f"])
+def test_a_control_character_that_stands_as_it_is_is_kept(character: bytes) -> None:
+    for text in (character, b"a" + character + b"b", b'\\"' + character):
+        page = parse_page(b'{"data":\n[{"_id": "a",\t"text": "' + text + b'"}]}')
+        ((_, record),) = page.records(lambda _: None)
+        assert record["text"] == text.replace(b'\\"', b'"').decode()
+        assert not page.has_lost_text
+
+
+def test_a_byte_order_mark_is_no_part_of_a_page() -> None:
+    assert parsed(b'\xef\xbb\xbf{"data": [{"_id": "a"}]}') == [{"_id": "a"}]
+
+
+def test_text_that_could_not_be_kept_is_noticed() -> None:
+    assert parse_page(rb'{"data": [{"_id": "\ud83d"}]}').has_lost_text
+    assert parse_page(b'{"data": [{"_id": "\xff"}]}').has_lost_text
+    assert not parse_page(rb'{"data": [{"_id": "\ud83d\ude00"}]}').has_lost_text
 
 
 def records_of(body: bytes) -> list[dict[str, Any]]:
     """The records of a page, each of which gets an `_id` and loses it again."""
     with_id = re.sub(rb"^\{|(?<=, )\{", b'{"_id": "a", ', body)
-    return [{k: v for k, v in r.items() if k != "_id"} for r in parse_page(b'{"data": [' + with_id + b"]}").records()]
+    return [{k: v for k, v in r.items() if k != "_id"} for r in parsed(b'{"data": [' + with_id + b"]}")]
 
 
 def test_numbers_keep_their_digits() -> None:
@@ -125,9 +219,45 @@ def test_text_of_any_kind_is_read(text: str, noise: bytes) -> None:
     body = json.dumps({"text": text}).encode()
     assert records_of(body) == [json.loads(body, object_hook=None)] or any("\ud800" <= c <= "\udfff" for c in text)
     noisy = b'{"data": [{"_id": 1, "text": "' + noise.replace(b'"', b"").replace(b"\\", b"") + b'"}]}'
+    (record,) = parsed(noisy)
+    record["text"].encode()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),
+)
+
+
+def reads_or_says_why(body: bytes) -> None:
+    """Whatever the bytes, they are a page, or an error that says what is wrong with them."""
     try:
-        (record,) = parse_page(noisy).records()
-    except InvalidPageError:
-        assert any(byte < 0x20 for byte in noise)
+        for _, record in parse_page(body).records(lambda _: None):
+            assert record["_id"] is not None
+            json.dumps(record, default=str, ensure_ascii=False).encode()
+    except (InvalidPageError, UnusableRecordError) as error:
+        explained = str(error)
     else:
-        record["text"].encode()
+        explained = "a page"
+    assert explained
+
+
+@given(st.binary())
+def test_any_bytes_are_a_page_or_a_clear_error(body: bytes) -> None:
+    reads_or_says_why(body)
+
+
+@given(json_values, st.booleans())
+def test_any_json_is_a_page_or_a_clear_error(value: Any, as_record: bool) -> None:  # noqa: FBT001
+    whole = {"data": [{"_id": "a", "b": value}, value], "cursor": None} if as_record else value
+    reads_or_says_why(json.dumps(whole, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    reads_or_says_why(json.dumps(whole).encode())
+
+
+@given(json_values, st.data())
+def test_json_that_was_spoilt_is_a_page_or_a_clear_error(value: Any, data: st.DataObject) -> None:
+    body = bytearray(json.dumps({"data": [{"_id": "a", "b": value}], "cursor": "c"}).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    reads_or_says_why(bytes(body))
+    reads_or_says_why(bytes(body[: data.draw(st.integers(0, len(body)))]))

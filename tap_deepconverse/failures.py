@@ -1,0 +1,88 @@
+"""What went wrong with a request: whether it may pass, and how to say so to whoever has to mend it."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import requests
+from singer_sdk.exceptions import RetriableAPIError
+from urllib3.exceptions import ReadTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAY_PASS = (
+    RetriableAPIError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+CLAUSES: dict[type[BaseException], str] = {
+    requests.exceptions.ProxyError: (
+        "no connection through the proxy that the environment names; check HTTPS_PROXY and NO_PROXY"
+    ),
+    requests.Timeout: "the API did not answer in time; if it is only slow, raise `request_timeout`",
+    ReadTimeoutError: "the API did not answer in time; if it is only slow, raise `request_timeout`",
+    socket.gaierror: "the name of the API's host cannot be resolved; check the network and `api_url`",
+    ConnectionRefusedError: "the API's host refuses the connection; check the network and `api_url`",
+    requests.exceptions.ContentDecodingError: "the answer cannot be decompressed",
+    requests.exceptions.ChunkedEncodingError: "the answer was cut short",
+    http.client.RemoteDisconnected: "the connection was closed without an answer",
+    ConnectionResetError: "the connection was broken off",
+}
+"""What to say of each kind of failure. The first of them among a failure's causes counts."""
+
+
+def may_pass(failure: object) -> bool:
+    """Tell whether asking again may help.
+
+    Args:
+        failure: The HTTP status of an error, or what was raised.
+
+    Returns:
+        True for what comes and goes. False for what a person has to mend.
+    """
+    if isinstance(failure, int):
+        passing = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+        return failure in passing or failure >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(failure, MAY_PASS) and not any(
+        isinstance(e, ssl.SSLCertVerificationError) for e in _causes(failure)
+    )
+
+
+def describe(error: BaseException) -> str:
+    """Say in a clause what went wrong with a request, and what to do about it.
+
+    Args:
+        error: What `requests` or the tap raised.
+
+    Returns:
+        The clause: no URL, no key, nothing of a record.
+    """
+    if not isinstance(error, requests.RequestException):
+        return str(error)
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate of the API's host is not valid here ({cause.verify_message}); check `api_url`, and "
+                "if your network has certificates of its own, name their file in REQUESTS_CA_BUNDLE"
+            )
+        if clause := next((CLAUSES[kind] for kind in CLAUSES if isinstance(cause, kind)), None):
+            return clause
+    return f"no connection to the API ({type(error).__name__}); check the network and `api_url`"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Go from an error to what caused it, and to what caused that."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
