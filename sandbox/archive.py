@@ -131,6 +131,7 @@ class Archive:
         """
         choose = self._random
         locale = choose.choices(list(LOCALES), list(LOCALES.values()))[0]
+        customer = choose.randrange(10**9)
         conversation: Record = {
             "_id": self._new_id(),
             "startTime": moment,
@@ -139,7 +140,11 @@ class Archive:
             "tags": [topic],
             "metadata": {
                 "system": {"channel": "web", "device": choose.choice(DEVICES), "browserLanguage": locale[:2]},
-                "user": {"customerId": choose.randrange(10**9), "plan": choose.choice(["free", "pro", None])},
+                "user": {
+                    "customerId": customer,
+                    "email": f"customer{customer}@example.com",
+                    "plan": choose.choice(["free", "pro", None]),
+                },
                 "cartValue": choose.randrange(100_000) / 100,
             },
         }

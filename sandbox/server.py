@@ -22,10 +22,15 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from sandbox.faults import error
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from _typeshed.wsgi import WSGIEnvironment
+
     from sandbox.archive import Archive, Record
+    from sandbox.faults import Fault
 
 SelectBy = Literal["startTime", "lastActionAt"]
 Order = Literal["start-rising", "start-falling", "action-rising", "action-falling", "none"]
@@ -96,6 +101,7 @@ class Sandbox:
         archive: What it holds.
         behaviour: How it answers.
         is_living: Whether activity goes on by the clock, or only when `archive.live` is called.
+        fault: Breaks answers, or lets them be.
         requests: The query of each request that was answered so far, for tests that count them.
         refused: How many were refused for coming too fast.
     """
@@ -103,6 +109,7 @@ class Sandbox:
     archive: Archive
     behaviour: Behaviour = field(default_factory=Behaviour)
     is_living: bool = False
+    fault: Fault | None = None
     requests: list[dict[str, str]] = field(default_factory=list)
     refused: int = 0
 
@@ -126,6 +133,10 @@ class Sandbox:
             if request.headers.get("x-api-key") != KEY:
                 return error(403, "Forbidden")
             return self._limit(request.path)
+
+        @app.after_request
+        def break_some(answer: Response) -> Response:
+            return self.fault(answer) if self.fault else answer
 
         @app.errorhandler(HTTPException)
         def in_the_gateways_style(failure: HTTPException) -> Response:
@@ -168,9 +179,7 @@ class Sandbox:
         if self._limiter.hit(limit, endpoint):
             return None
         self.refused += 1
-        answer = error(429, "Too Many Requests")
-        answer.headers["Retry-After"] = "1"
-        return answer
+        return error(429, "Too Many Requests", "1")
 
     def _answer(self, records_by_bot: dict[str, dict[str, Record]], time_field: str) -> Response:
         query = request.args
@@ -214,21 +223,6 @@ class Sandbox:
         }
 
 
-def error(status: int, message: str) -> Response:
-    """Answer as a cloud API gateway does when it refuses.
-
-    Args:
-        status: The HTTP status.
-        message: What it says.
-
-    Returns:
-        The answer.
-    """
-    answer = jsonify(message=message)
-    answer.status_code = status
-    return answer
-
-
 class QuietHandler(WSGIRequestHandler):
     """Handles requests without a line in the log for each."""
 
@@ -236,3 +230,7 @@ class QuietHandler(WSGIRequestHandler):
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""
+
+    def connection_dropped(self, _: BaseException, __: WSGIEnvironment | None = None) -> None:
+        """Have done with the connection."""
+        self.close_connection = True

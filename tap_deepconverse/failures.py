@@ -23,10 +23,11 @@ MAY_PASS = (
     requests.exceptions.ContentDecodingError,
 )
 
+NO_PROXY = "no connection through the proxy that the environment names; check HTTPS_PROXY and NO_PROXY"
+
 CLAUSES: dict[type[BaseException], str] = {
-    requests.exceptions.ProxyError: (
-        "no connection through the proxy that the environment names; check HTTPS_PROXY and NO_PROXY"
-    ),
+    requests.exceptions.ProxyError: NO_PROXY,
+    requests.exceptions.InvalidProxyURL: NO_PROXY,
     requests.Timeout: "the API did not answer in time; if it is only slow, raise `request_timeout`",
     ReadTimeoutError: "the API did not answer in time; if it is only slow, raise `request_timeout`",
     socket.gaierror: "the name of the API's host cannot be resolved; check the network and `api_url`",

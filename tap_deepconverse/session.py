@@ -8,10 +8,19 @@ from urllib.parse import urlsplit
 
 import requests
 from singer_sdk.exceptions import ConfigurationError
+from typing_extensions import override
 
 
 class UnusableCertificatesError(ConfigurationError):
     """The CA bundle named in the environment cannot be used."""
+
+
+class Session(requests.Session):
+    """A session that follows no redirect: the key would go along to wherever it points."""
+
+    @override
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Give no target: `requests` takes apart even one that it does not follow, and fails if it is no URL."""
 
 
 def new_session(url: str) -> requests.Session:
@@ -30,7 +39,7 @@ def new_session(url: str) -> requests.Session:
     Raises:
         UnusableCertificatesError: If the CA bundle is not there, or holds no certificates.
     """
-    session = requests.Session()
+    session = Session()
     if urlsplit(url).scheme == "http":
         session.trust_env = False
         return session

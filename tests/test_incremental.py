@@ -360,7 +360,7 @@ def test_killed_at_any_moment_it_goes_on_from_the_last_state(
     size = (tmp_path / "messages.jsonl").stat().st_size
 
     sandbox.requests.clear()
-    chance = random.Random(5)  # noqa: S311
+    chance = random.Random(5)
     kept: list[Json] = []
     kills = 0
     while True:

@@ -1,0 +1,29 @@
+"""Finds in a log what must not be there: a key, or what a customer or a bot has said."""
+
+from __future__ import annotations
+
+import re
+
+from sandbox.archive import TOPICS
+from sandbox.server import KEY
+
+OTHER_KEY = "S3CRET"
+"""The key in tests whose answers hold the key."""
+
+SAID = [text for texts in TOPICS.values() for text in texts] + ["Hi! How can I help?", "that's it!", "One more thing"]
+
+_planted = re.compile(
+    "|".join([re.escape(KEY), OTHER_KEY, r"customer\d+@", *(re.escape(text.split("😕")[0].strip()) for text in SAID)])
+)
+
+
+def leaks(log: str) -> set[str]:
+    """Find what must not be in a log.
+
+    Args:
+        log: What was logged, by whatever level.
+
+    Returns:
+        What was found of the keys and of customers' data that the sandbox plants.
+    """
+    return set(_planted.findall(log))
