@@ -131,7 +131,6 @@ class Archive:
         """
         choose = self._random
         locale = choose.choices(list(LOCALES), list(LOCALES.values()))[0]
-        customer = choose.randrange(10**9)
         conversation: Record = {
             "_id": self._new_id(),
             "startTime": moment,
@@ -141,7 +140,7 @@ class Archive:
             "metadata": {
                 "system": {"channel": "web", "device": choose.choice(DEVICES), "browserLanguage": locale[:2]},
                 "user": {
-                    "customerId": customer,
+                    "customerId": (customer := choose.randrange(10**9)),
                     "email": f"customer{customer}@example.com",
                     "plan": choose.choice(["free", "pro", None]),
                 },

@@ -8,13 +8,27 @@ import pytest
 
 from sandbox.archive import DAY, Archive
 from sandbox.server import Behaviour, Sandbox
+from tests.leaks import leaks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
+
+LOGS = ("log", "stderr")
 
 NOW = 1_790_000_000_000
 """A moment in the year 2026, in Unix milliseconds."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail whatever test has logged a key, or what a customer has said."""
+    report = yield
+    said = "".join(text for name, text in report.sections if name.split()[1] in LOGS)
+    if found := leaks(said):
+        report.outcome = "failed"
+        report.longrepr = f"The log holds what must not be logged: {sorted(found)}"
+    return report
 
 
 class Serve(Protocol):

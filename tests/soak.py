@@ -32,6 +32,8 @@ from tests.leaks import leaks
 from tests.support import ROOT, TAP, config_for
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from tests.support import Json
 
 TARGET = ROOT / ".meltano/loaders/target-duckdb/venv/bin/target-duckdb"
@@ -140,7 +142,9 @@ class Soak:
 
     def _sync(self, kill_after: float | None) -> str:
         """Run the tap into the target; gives how that ended."""
-        arguments = ["--config", self._config, *(["--state", self._state] if self._state.exists() else [])]
+        arguments: list[str | Path] = ["--config", self._config]
+        if self._state.exists():
+            arguments += ["--state", self._state]
         with tempfile.TemporaryFile("w+") as log, tempfile.TemporaryFile("w+") as states:
             tap = subprocess.Popen([TAP, *arguments], stdout=subprocess.PIPE, stderr=log)  # noqa: S603
             target = subprocess.Popen(  # noqa: S603
@@ -173,7 +177,7 @@ class Soak:
         self.figures.syncs[outcome] += 1
         return outcome
 
-    def _keep_state(self, states: tempfile._TemporaryFileWrapper[str]) -> None:
+    def _keep_state(self, states: TextIO) -> None:
         states.seek(0)
         for line in states:
             with suppress(json.JSONDecodeError):

@@ -114,5 +114,6 @@ def command(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Com
         timeout=60,
         env=None if env is None else dict(env),
     )
+    sys.stderr.write(done.stderr)  # where it is searched for what must not be logged
     lines: Iterable[str] = done.stdout.splitlines() if '"type"' in done.stdout[:20] else []
     return Command([json.loads(line) for line in lines], done.returncode, done.stderr, done.stdout)

@@ -129,6 +129,7 @@ def test_a_signal_ends_it_soon_with_the_last_checkpoint_and_not_as_a_success(
     assert bookmark_in(state, "conversations") == format_time(datetime(2026, 9, 13, 0, 1, tzinfo=UTC))
     assert len(first_days) == 3 * 200
     said = log.read_text()
+    sys.stderr.write(said)
     assert f"Stopped by {signal_.name}. The next run goes on from the last checkpoint." in said
     assert "Traceback" not in said
 
@@ -148,6 +149,7 @@ def test_a_target_that_dies_ends_it_soon(hanging: Hanging, write_json: WriteJson
         assert tap.wait(20) == 1
         assert time.monotonic() - began < 10
     said = (tmp_path / "log").read_text()
+    sys.stderr.write(said)
     assert said.rstrip().endswith(
         "| The target has stopped reading: see its log. The next run goes on from the last checkpoint."
     )
