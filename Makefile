@@ -5,7 +5,7 @@ ENVIRONMENT := .venv/ready
 PLUGINS := .meltano/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format sandbox constraints clean
+.PHONY: help demo test bench faults soak lint format sandbox constraints clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -18,6 +18,12 @@ test: $(PLUGINS)  ## Run the tests
 
 bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap beside its alternatives (some 15 minutes; ROUNDS=3 is quicker)
 	$(BIN)/python -m benchmarks $(if $(ROUNDS),--rounds=$(ROUNDS))
+
+faults: $(ENVIRONMENT)  ## Try what can go wrong, and write down what becomes of it in docs/faults.md
+	$(BIN)/python -m tests.faults
+
+soak: $(PLUGINS)  ## Sync for half an hour while all goes wrong that may (MINUTES=5 is quicker)
+	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes=$(MINUTES))
 
 lint: $(ENVIRONMENT)  ## Check style, format and types
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -88,12 +89,12 @@ def asks_to_wait_until_a_date(_: Response) -> Response:
 
 def closes(_: Response) -> Response:
     """Close the connection without an answer."""
-    return Response(_then(b"", ConnectionAbortedError))
+    return Response(send_then(b"", ConnectionAbortedError))
 
 
 def resets(_: Response) -> Response:
     """Break the connection off without an answer."""
-    return Response(_then(b"", _reset(request.environ["werkzeug.socket"])))
+    return Response(send_then(b"", _reset(request.environ["werkzeug.socket"])))
 
 
 def resets_half_way(answer: Response) -> Response:
@@ -136,10 +137,22 @@ def leaves_half(answer: Response) -> Response:
 
 def _half(answer: Response, ending: Callable[[], Exception]) -> Response:
     body = answer.data
-    return Response(_then(body[: len(body) // 2], ending), headers={"Content-Length": str(len(body))})
+    return Response(send_then(body[: len(body) // 2], ending), headers={"Content-Length": str(len(body))})
 
 
-def _then(body: bytes, ending: Callable[[], Exception]) -> Iterator[bytes]:
+def send_then(body: bytes, ending: Callable[[], Exception]) -> Iterator[bytes]:
+    """Send a part of a body, or nothing, and end the connection.
+
+    Args:
+        body: What to send.
+        ending: Does what is to be done then, and gives an error that ends a connection.
+
+    Yields:
+        The body.
+
+    Raises:
+        Exception: What `ending` gives.
+    """
     if body:
         yield body
     raise ending()
@@ -187,7 +200,7 @@ FAULTS: dict[str, Fault] = {
 
 
 class EveryNth:
-    """Breaks every n-th answer in one way."""
+    """Breaks every n-th answer in one way, but, unless it is each of them, that to one request twice at most."""
 
     def __init__(self, n: int, fault: Fault) -> None:
         """Begin to count.
@@ -200,14 +213,16 @@ class EveryNth:
         self.fault = fault
         self.broken = 0
         self._asked = 0
+        self._broken_for: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def __call__(self, answer: Response) -> Response:
         """Give an answer, broken or not."""
         with self._lock:
             self._asked += 1
-            is_due = self._asked % self.n == 0
+            is_due = self._asked % self.n == 0 and (self.n == 1 or self._broken_for[request.url] < 2)  # noqa: PLR2004
             self.broken += is_due
+            self._broken_for[request.url] += is_due
         return self.fault(answer) if is_due else answer
 
 

@@ -20,7 +20,7 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
 from singer_sdk.streams.rest import PageContext
 from typing_extensions import override
 
-from tap_deepconverse.failures import describe, may_pass
+from tap_deepconverse.failures import describe, may_be_of_the_page, may_pass
 from tap_deepconverse.pace import Pace
 from tap_deepconverse.pagination import CursorPaginator, InvalidPageError, page_of
 from tap_deepconverse.progress import in_words
@@ -191,7 +191,8 @@ class ExportStream(RESTStream[str | None]):
             try:
                 response = func(request, context)
             except (RetriableAPIError, requests.RequestException) as error:
-                doubt.failed()
+                if may_be_of_the_page(error):
+                    doubt.failed()
                 if doubt.is_of_the_page:
                     msg = f"{describe(error)}, again and again, while a small page comes"
                     raise PageTooLargeError(msg) from error

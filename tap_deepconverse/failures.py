@@ -23,6 +23,8 @@ MAY_PASS = (
     requests.exceptions.ContentDecodingError,
 )
 
+OF_THE_ANSWER = (requests.ReadTimeout, ReadTimeoutError, requests.exceptions.ChunkedEncodingError)
+
 NO_PROXY = "no connection through the proxy that the environment names; check HTTPS_PROXY and NO_PROXY"
 
 CLAUSES: dict[type[BaseException], str] = {
@@ -55,6 +57,21 @@ def may_pass(failure: object) -> bool:
     return isinstance(failure, MAY_PASS) and not any(
         isinstance(e, ssl.SSLCertVerificationError) for e in _causes(failure)
     )
+
+
+def may_be_of_the_page(failure: BaseException) -> bool:
+    """Tell whether a smaller page might have come: one that a gateway has no time or no room for.
+
+    Args:
+        failure: What was raised.
+
+    Returns:
+        True where the API got to work. False where it was not reached, or asked for patience.
+    """
+    response = getattr(failure, "response", None)
+    if response is not None:
+        return response.status_code not in {HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+    return any(isinstance(cause, OF_THE_ANSWER) for cause in _causes(failure))
 
 
 def describe(error: BaseException) -> str:

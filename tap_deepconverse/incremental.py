@@ -306,20 +306,23 @@ class IncrementalStream(ExportStream):
             "per_page": page_size,
         }
         pages: Iterable[Any] = self.request_records(request)
+        number = 0
         try:
             for number, page in enumerate(pages, 1):
                 yield PlacedPage(page, window, number)
         except UnusableRecordError as error:
-            msg = f"record {error.position} of a page of {window} {error.reason}"
+            msg = f"record {error.position} of page {number + 1} of {window} {error.reason}"
             raise FatalSyncError(msg) from None
         except CursorRefusedError as error:
             if is_second_time:
-                raise
+                msg = f"{error}, twice in {window}; run again, and report it to DeepConverse if it stays"
+                raise FatalSyncError(msg) from None
             again = {window: True}
             self._say_again(bot_name, error, window, "from its beginning, once")
         except PageTooLargeError as error:
             if page_size == 1:
-                raise
+                msg = f"{error}, not even one of a single record, in {window}; report it to DeepConverse if it stays"
+                raise FatalSyncError(msg) from None
             again = dict.fromkeys(window.halves(), False)
             page_size //= 2
             how = f"in halves, in pages of {page_size} records; if this comes often, set `page_size` to that"

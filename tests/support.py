@@ -90,9 +90,13 @@ class Collector(GenericSingerWriter[str, "Message"]):
 def sync(config: Mapping[str, Any], state: Json | None = None) -> Output:
     """Run the tap in this process."""
     writer = Collector()
-    tap = TapDeepConverse(config=dict(config), state=json.loads(json.dumps(state or {})), message_writer=writer)
-    tap.sync_all()
+    run_into(writer, config, state)
     return writer.output
+
+
+def run_into(writer: Collector, config: Mapping[str, Any], state: Json | None = None) -> None:
+    """Run the tap in this process; what has been written stays, should it fail."""
+    TapDeepConverse(config=dict(config), state=json.loads(json.dumps(state or {})), message_writer=writer).sync_all()
 
 
 @dataclass

@@ -1,0 +1,436 @@
+"""What a fault does to a sync: each is tried, and what is seen becomes a row of `docs/faults.md`.
+
+`make faults` writes the table anew; `test_faults.py` fails when it is not what is seen.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from flask import Response, request
+from singer_sdk.exceptions import SingerSDKError
+from typing_extensions import override
+
+from sandbox.archive import DAY, Archive
+from sandbox.check import differences, expected_rows, received_rows
+from sandbox.faults import FAULTS, EveryNth, comes_late, refuses, says, send_then
+from sandbox.server import Sandbox
+from tap_deepconverse.client import ExportStream
+from tap_deepconverse.retries import Patience
+from tests.support import ROOT, Collector, Output, config_for, run_into
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sandbox.faults import Fault
+    from tests.support import Json
+
+TABLE = ROOT / "docs/faults.md"
+CONCURRENCIES = (1, 8)
+END = 1_790_000_000_000
+BUSIEST = END - 9 * DAY
+LARGEST_PAGE = 10
+PAGE_SIZE = 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and how to try it.
+
+    Attributes:
+        name: What goes wrong.
+        fault: Breaks an answer. Made anew for each sync, since it may remember what it has done.
+        every: Every how many-th answer is broken.
+        odd: What the records that were made odd hold, if the fault is that of a record and can be passed on.
+        serving: Serves the sandbox.
+        timeout: Seconds after which the tap waits no longer.
+    """
+
+    name: str
+    fault: Callable[[], Fault]
+    every: int = 4
+    odd: Any = None
+    serving: Callable[[Sandbox], AbstractContextManager[str]] = Sandbox.running
+    timeout: int = 30
+
+
+@dataclass
+class Row:
+    """What was seen of a fault."""
+
+    name: str
+    every: str
+    outcome: str
+    said: list[str]
+
+    def __str__(self) -> str:
+        """Write it as a row of the table."""
+        return f"| {self.name} | {self.every} | {self.outcome} | {'; '.join(self.said) or 'nothing'} |"
+
+
+# --- Faults that only some requests meet ---------------------------------------------------------------------------
+
+
+def where(is_met: Callable[[], bool], fault: Fault) -> Fault:
+    """Break only what some requests are answered with."""
+    return lambda answer: fault(answer) if is_met() else answer
+
+
+def asks_for_too_much() -> bool:
+    """Whether a page of conversations is asked for that has more records than the API can give."""
+    return request.path.endswith("/conversations") and int(request.args["per_page"]) > LARGEST_PAGE
+
+
+def asks_for_too_much_of_the_busiest_day() -> bool:
+    """The same, on one day only."""
+    start, end = int(request.args["start_time"]), int(request.args["end_time"])
+    return asks_for_too_much() and start <= BUSIEST // 1000 < end
+
+
+def follows_no_cursor() -> bool:
+    """Whether a window's first page is asked for."""
+    return "cursor" not in request.args
+
+
+class CursorsExpire:
+    """Refuses to go on in a window, as often as it is told."""
+
+    def __init__(self, times: int) -> None:
+        """Begin with windows that nobody has asked for.
+
+        Args:
+            times: How often to refuse each.
+        """
+        self.times = times
+        self._refused: dict[tuple[str, str, str], int] = {}
+
+    def __call__(self, answer: Response) -> Response:
+        """Give an answer, or refuse."""
+        if follows_no_cursor():
+            return answer
+        window = request.path, request.args["start_time"], request.args["end_time"]
+        self._refused[window] = self._refused.get(window, 0) + 1
+        return refuses(400, "Invalid cursor")(answer) if self._refused[window] <= self.times else answer
+
+
+def gives_the_same_cursor(answer: Response) -> Response:
+    """Point from a page to itself."""
+    if request.args.get("cursor") == "again":
+        return says('{"data": [], "cursor": "again"}')(answer)
+    return Response(re.sub(rb'"cursor":("[^"]*"|null)', b'"cursor":"again"', answer.data), mimetype="application/json")
+
+
+def fails_at_one_record(answer: Response) -> Response:
+    """Give no page that holds one certain record."""
+    return refuses(500, "Internal Server Error")(answer) if POISONOUS in answer.data else answer
+
+
+def redirects_to_no_url(_: Response) -> Response:
+    """Redirect to where nobody can go. A server that is in order would not send it, so it goes by the connection."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+
+    def redirect() -> Exception:
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n")
+        return ConnectionAbortedError()
+
+    return Response(send_then(b"", redirect))
+
+
+def is_whole(answer: Response) -> Response:
+    """Break nothing: it is the way there that is broken."""
+    return answer
+
+
+def holds(odd: bytes, *, first: bytes = b"") -> Fault:
+    """Give a page's first record a field that is odd, or put something before it."""
+
+    def make_odd(answer: Response) -> Response:
+        field = b'"odd":%b,' % odd if odd else b""
+        body = answer.data.replace(b'"data":[{', b'"data":[%b{%b' % (first, field), 1)
+        return Response(body, mimetype="application/json")
+
+    return make_odd
+
+
+def lacks_id(answer: Response) -> Response:
+    """Leave a page's first record without an `_id`."""
+    return Response(answer.data.replace(b'"_id":', b'"id":', 1), mimetype="application/json")
+
+
+def begins_with_byte_order_mark(answer: Response) -> Response:
+    """Begin as some Windows programs do."""
+    return Response(b"\xef\xbb\xbf" + answer.data, mimetype="application/json")
+
+
+# --- Faults of the network -----------------------------------------------------------------------------------------
+
+
+def resolving(every: int, fails: Callable[[Any], Any]) -> Callable[[Sandbox], AbstractContextManager[str]]:
+    """Serve under a name that now and then does not lead there.
+
+    Args:
+        every: Every how many-th time.
+        fails: What resolving gives, or raises, then, in place of what it is given.
+
+    Returns:
+        Serves a sandbox so.
+    """
+
+    @contextmanager
+    def serving(sandbox: Sandbox) -> Iterator[str]:
+        resolve = socket.getaddrinfo
+        asked = count(1)
+
+        def resolve_sometimes(*args: Any, **options: Any) -> Any:
+            found = resolve(*args, **options)
+            return found if next(asked) % every else fails(found)
+
+        with sandbox.running() as url, mock.patch("socket.getaddrinfo", resolve_sometimes):
+            yield url.replace("127.0.0.1", "localhost")
+
+    return serving
+
+
+def is_unknown(_: Any) -> Any:
+    """Fail as a resolver does that is not there."""
+    raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+def leads_to_nobody(found: Any) -> Any:
+    """Lead to a port on which nobody listens."""
+    return [(*how, (address[0], 1, *address[2:])) for *how, address in found]
+
+
+# --- All of them ---------------------------------------------------------------------------------------------------
+
+SLOW = ("Retry-After", "too late", "stalls")
+"""What takes a second each time, and so is tried less often."""
+
+MANY = 1_000_000
+MANY_KEYS = b"{%b}" % b",".join(b'"%d":0' % number for number in range(MANY))
+
+
+def passing(name: str, fault: Fault) -> Case:
+    """Try a fault that passes by itself."""
+    return Case(name, lambda: fault, every=16 if any(word in name for word in SLOW) else 4, timeout=1)
+
+
+def ending(status: int, message: str) -> Case:
+    """Try an error that does not pass."""
+    return Case(f"{status}", lambda: where(follows_no_cursor, refuses(status, message)))
+
+
+PASSING = [
+    *(passing(name, fault) for name, fault in FAULTS.items()),
+    Case("connection refused", lambda: is_whole, serving=resolving(4, leads_to_nobody)),
+    Case("name not resolved", lambda: is_whole, serving=resolving(4, is_unknown)),
+]
+
+TOO_LARGE = [
+    Case("413 for a large page", lambda: where(asks_for_too_much, refuses(413, "Request Entity Too Large")), 1),
+    Case("500 for a large page", lambda: where(asks_for_too_much, refuses(500, "Internal Server Error")), 1),
+    Case("504 for a large page", lambda: where(asks_for_too_much, refuses(504, "Endpoint request timed out")), 1),
+    Case("large page too late", lambda: where(asks_for_too_much_of_the_busiest_day, comes_late), 1, timeout=1),
+    Case("500 for each page that holds one certain record", lambda: fails_at_one_record, 1),
+    Case("413 for whatever page", lambda: refuses(413, "Request Entity Too Large"), 1),
+]
+
+CURSORS = [
+    Case("400 for a cursor, once in each window", lambda: CursorsExpire(1), 1),
+    Case("400 for a cursor, again and again", lambda: CursorsExpire(10**6), 1),
+    Case("the same cursor again and again", lambda: gives_the_same_cursor, 1),
+]
+
+ENDING = [
+    ending(400, "Bad Request"),
+    ending(401, "Unauthorized"),
+    ending(402, "Payment Required"),
+    ending(403, "Forbidden"),
+    ending(404, "Bot not found"),
+    ending(405, "Method Not Allowed"),
+    ending(410, "Gone"),
+    ending(422, "Unprocessable Entity"),
+    ending(451, "Unavailable For Legal Reasons"),
+    Case("429 with a `Retry-After` of a day", lambda: refuses(429, "Limit Exceeded", "86400")),
+    Case("302 to another host", lambda: says("", 302, Location="https://elsewhere.example.com/login?from=here")),
+    Case("307 to another path", lambda: says("", 307, Location="/other")),
+    Case("302 to what is no URL", lambda: redirects_to_no_url),
+    Case("204", lambda: says("", 204)),
+]
+
+ODD = [
+    Case("nested 500 times", lambda: holds(b"[" * 500 + b"]" * 500), odd=json.loads("[" * 500 + "]" * 500)),
+    Case("a key twice in an object", lambda: holds(b'{"a":1,"a":2}'), odd={"a": 2}),
+    Case("NUL and other control characters, escaped", lambda: holds(rb'"a\u0000\u001b[31m"'), odd="a\0\x1b[31m"),
+    Case("control characters as they are", lambda: holds(b'"a\x00\x1b[31m\n"'), odd="a\0\x1b[31m\n"),
+    Case("half an emoji", lambda: holds(rb'"\ud83d!"'), odd="\ufffd!"),
+    Case("text that is not UTF-8", lambda: holds(b'"caf\xe9"'), odd="caf\ufffd"),
+    Case("a byte order mark", lambda: begins_with_byte_order_mark),
+    Case("an integer of 100 digits", lambda: holds(b"7" * 100), odd=int("7" * 100)),
+    Case("a million keys", lambda: holds(MANY_KEYS), 16, odd=dict.fromkeys(map(str, range(MANY)), 0)),
+    Case("a page of 50 MB", lambda: holds(b'"%b"' % (b"x" * 50_000_000)), 16, odd="x" * 50_000_000),
+]
+
+UNUSABLE = [
+    Case("a record that is no object", lambda: holds(b"", first=b"7,")),
+    Case("a record without `_id`", lambda: lacks_id),
+    Case("NaN", lambda: holds(b"NaN")),
+    Case("a number with an exponent of 20 digits", lambda: holds(b"1e99999999999999999999")),
+    Case("an integer of 5,000 digits", lambda: holds(b"7" * 5_000)),
+    Case("nested 5,000 times", lambda: holds(b"[" * 5_000 + b"]" * 5_000)),
+    Case("nested a million times", lambda: holds(b'{"a":' * MANY + b"0" + b"}" * MANY)),
+]
+
+CASES = {case.name: case for case in [*PASSING, *TOO_LARGE, *CURSORS, *ENDING, *ODD, *UNUSABLE]}
+
+
+# --- What is seen --------------------------------------------------------------------------------------------------
+
+
+class Warnings(logging.Handler):
+    """Keeps what the tap warns of."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@dataclass
+class Seen:
+    """What a sync has given, said, and ended with."""
+
+    output: Output
+    said: list[str]
+    error: str | None = None
+    state: Json = field(default_factory=dict)
+
+
+def run(url: str, concurrency: int, timeout: int, state: Json | None = None) -> Seen:
+    """Run the tap over ten days, in some twenty windows and sixty requests."""
+    config = config_for(
+        url, start_date="2026-09-11", end_date="2026-09-23", window_days=1, page_size=PAGE_SIZE,
+        concurrency=concurrency, request_timeout=timeout,
+    )  # fmt: skip
+    writer, warnings, logger = Collector(), Warnings(), logging.getLogger("tap-deepconverse")
+    seen = Seen(writer.output, warnings.lines)
+    logger.addHandler(warnings)
+    try:
+        with mock.patch.object(ExportStream, "patience", Patience(first_wait=0.01, longest_wait=0.05)):
+            run_into(writer, config, state)
+    except SingerSDKError as error:
+        seen.error = str(error)
+    finally:
+        logger.removeHandler(warnings)
+    seen.state = writer.output.state if writer.output.states else state or {}
+    return seen
+
+
+def source() -> Archive:
+    """A bot that has talked on ten days, most on the first."""
+    archive = Archive(seed=7)
+    archive.add_bot("bot", 50, END - 10 * DAY, END)
+    for minute in range(30):
+        archive.hold_conversation("bot", BUSIEST + minute * 60_000, END)
+    return archive
+
+
+POISONOUS = list(source().conversations["bot"])[-1].encode()
+
+
+def observe(case: Case, concurrency: int) -> Row:
+    """Sync while something goes wrong, and again where that ended the sync.
+
+    Args:
+        case: What goes wrong.
+        concurrency: How many windows are read at once.
+
+    Returns:
+        What became of it.
+
+    Raises:
+        AssertionError: If what has arrived at the end is not what the source holds.
+    """
+    broken = EveryNth(case.every, case.fault())
+    sandbox = Sandbox(source(), fault=broken)
+    sandbox.behaviour = type(sandbox.behaviour)(requests_per_second=0)
+    with case.serving(sandbox) as url:
+        first = run(url, concurrency, case.timeout)
+        assert broken.broken
+        sandbox.fault = None
+        second = run(url, concurrency, case.timeout, first.state) if first.error else None
+    for stream in ("conversations", "messages"):
+        records = first.output.records(stream) + (second.output.records(stream) if second else [])
+        if case.odd is not None:
+            odd = [record.pop("odd") for record in records if "odd" in record]
+            assert all(value == case.odd for value in odd)
+        assert differences(expected_rows(sandbox, stream), received_rows(records, appended=True)) == []
+    assert second is None or second.error is None
+    if outcome(first).startswith("ends at once") and case.every > 1:
+        assert broken.broken <= concurrency
+    every = f"every {ordinal(case.every)} answer" if case.every > 1 else "each time"
+    said = sorted({plainly(line) for line in [*first.said, *([first.error] if first.error else [])]})
+    return Row(case.name, every, outcome(first), said)
+
+
+def outcome(seen: Seen) -> str:
+    """Say what became of a sync."""
+    said = "\n".join(seen.said)
+    if seen.error:
+        how = "ends" if "before try" in said or "again" in said else "ends at once"
+        return f"{how}; the next run goes on and is complete"
+    if "in halves" in said:
+        return "asked for in smaller pages; complete"
+    if "from its beginning" in said:
+        return "window read again; complete"
+    return "asked again; complete" if "before try" in said else "passed on; complete"
+
+
+def ordinal(number: int) -> str:
+    """Write a number as one counts."""
+    return f"{number}{ {2: 'nd', 3: 'rd'}.get(number, 'th') }"
+
+
+def plainly(line: str) -> str:
+    """Take out of what was said what is different each time."""
+    line = line.partition("': ")[2].rstrip(".")
+    line = re.sub(r"the window from [-:\dTZ]+ to [-\d]+T[\d:]+Z", "the window", line)
+    line = re.sub(r", in the window: waiting .*", "", line)
+    line = re.sub(r"\b(record|page|pages of|after) \d+", r"\1 n", line)
+    return line.replace("|", r"\|")
+
+
+HEAD = f"""\
+# Faults, and what becomes of them
+
+Written by `make faults`: each fault was tried against the sandbox, with `concurrency` {" and ".join(map(str, CONCURRENCIES))}.
+"Complete" means that what has arrived is what the source holds, row by row. A test tries them again, and fails when this
+table does not say what it sees. What is said is in the log, or is the error that ends the run, with the bot and the
+stream before it; `n` is a number.
+
+| fault | how often | outcome | what is said |
+| --- | --- | --- | --- |
+"""  # noqa: E501
+
+
+def main() -> None:
+    """Try all faults, and write the table."""
+    rows = [str(observe(case, CONCURRENCIES[0])) for case in CASES.values()]
+    TABLE.write_text(HEAD + "\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
