@@ -26,6 +26,7 @@ from sandbox.faults import error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from ssl import SSLContext
 
     from _typeshed.wsgi import WSGIEnvironment
 
@@ -153,20 +154,23 @@ class Sandbox:
         return app
 
     @contextmanager
-    def running(self, port: int = 0) -> Iterator[str]:
+    def running(self, port: int = 0, ssl_context: SSLContext | None = None) -> Iterator[str]:
         """Serve on loopback in a thread, for as long as the context lasts.
 
         Args:
             port: The port; 0 takes a free one.
+            ssl_context: The certificate, to be served by https.
 
         Yields:
             The URL to give to the tap as `api_url`.
         """
-        server = make_server("127.0.0.1", port, self.app(), threaded=True, request_handler=QuietHandler)
+        server = make_server(
+            "127.0.0.1", port, self.app(), threaded=True, request_handler=QuietHandler, ssl_context=ssl_context
+        )
         thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'https' if ssl_context else 'http'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

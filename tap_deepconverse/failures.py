@@ -29,7 +29,8 @@ NO_PROXY = "no connection through the proxy that the environment names; check HT
 
 CLAUSES: dict[type[BaseException], str] = {
     requests.exceptions.ProxyError: NO_PROXY,
-    requests.exceptions.InvalidProxyURL: NO_PROXY,
+    requests.exceptions.InvalidURL: NO_PROXY,  # `api_url` has been found to be one
+    requests.exceptions.InvalidSchema: NO_PROXY,
     requests.Timeout: "the API did not answer in time; if it is only slow, raise `request_timeout`",
     ReadTimeoutError: "the API did not answer in time; if it is only slow, raise `request_timeout`",
     socket.gaierror: "the name of the API's host cannot be resolved; check the network and `api_url`",

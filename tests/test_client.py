@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,15 +11,18 @@ from singer_sdk.exceptions import FatalAPIError
 from werkzeug import Response
 
 from sandbox.check import differences, expected_rows, received_rows
+from sandbox.faults import refuses
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.retries import Patience
-from tests.support import Output, command, config_for, one_window, sync
+from tap_deepconverse.timestamps import parse_time
+from tests.support import Collector, Output, command, config_for, one_window, run_into, sync
 
 if TYPE_CHECKING:
     from pytest_httpserver import HTTPServer
     from werkzeug import Request
 
+    from sandbox.faults import Fault
     from sandbox.server import Sandbox
     from tests.conftest import Serve, WriteJson
 
@@ -333,3 +337,43 @@ def test_no_server_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(ExportStream, "patience", NO_PATIENCE)
     with pytest.raises(FatalAPIError, match=r"^Bot .*: the API's host refuses the connection.*\.$"):
         sync(config_for("http://127.0.0.1:1"))
+
+
+def test_an_outage_that_outlasts_patience_is_said_in_a_sentence_and_the_next_run_goes_on(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ExportStream, "patience", Patience(first_wait=0.05, total=0.2, fewest_tries=3))
+    sandbox, url = serve()
+    config = config_for(url, start_date="2026-09-11", end_date="2026-09-23", window_days=1, concurrency=1)
+    sandbox.fault = goes_away_after(6)
+    writer = Collector()
+    with pytest.raises(
+        FatalAPIError,
+        match=r"^Bot 'bot', stream 'conversations': the API did not answer as it should \(HTTP 503: Service Una.*\); "
+        r"given up after [3-5] tries in 0 s; the next run goes on from the last checkpoint\.$",
+    ):
+        run_into(writer, config)
+    waits = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [wait.rpartition(" ")[2] for wait in waits] == [str(tries + 2) for tries in range(len(waits))]
+
+    sandbox.fault = None
+    asked = len(sandbox.requests)
+    second = sync(config, writer.output.state)
+    conversations = [q for q in sandbox.requests[asked:] if q["endpoint"] == "conversations"]
+    assert int(conversations[0]["start_time"]) > parse_time("2026-09-11T00:00:00Z").timestamp()
+    assert_complete(Output(writer.output.messages + second.messages), sandbox)
+
+
+def test_the_rest_of_a_quota_is_not_waited_for(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox, url = serve()
+    sandbox.fault = refuses(429, "Limit Exceeded", "259200")
+    with pytest.raises(FatalAPIError, match=r"wait 3 days \(HTTP 429: Limit Exceeded\), .* a quota .* next run"):
+        sync(config_for(url, concurrency=1))
+    assert len(sandbox.requests) == 1
+    assert "before try" not in caplog.text
+
+
+def goes_away_after(answers: int) -> Fault:
+    answered = count()
+    away = refuses(503, "Service Unavailable")
+    return lambda answer: answer if next(answered) < answers else away(answer)

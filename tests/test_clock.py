@@ -1,0 +1,148 @@
+"""The machine's clock: it jumps, it is in any time zone, and the calendar has its odd days."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.archive import DAY, Archive
+from sandbox.check import differences, expected_rows, received_rows
+from sandbox.server import TIME_FORMATS
+from tap_deepconverse.settings import parse_date
+from tap_deepconverse.timestamps import format_time, parse_time
+from tests.support import Output, command, config_for, sync
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from sandbox.server import Sandbox
+    from tests.conftest import Serve, WriteJson
+
+ZONES = ("Europe/Berlin", "America/New_York", "Pacific/Chatham")
+
+
+def milliseconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+ODD_DAYS = {
+    "spring forward in New York": "2026-03-08T12:00:00+00:00",
+    "fall back in New York": "2026-11-01T12:00:00+00:00",
+    "spring forward in Berlin": "2026-03-29T12:00:00+00:00",
+    "fall back in Berlin": "2026-10-25T12:00:00+00:00",
+    "leap day": "2024-02-29T12:00:00+00:00",
+    "the day after it": "2024-03-01T12:00:00+00:00",
+    "no leap day": "2025-03-01T12:00:00+00:00",
+    "year's end": "2026-01-01T00:00:00+00:00",
+    "leap second": "2017-01-01T00:00:00+00:00",
+}
+
+
+def around(moment: int) -> Archive:
+    """A bot that has talked for two days around a moment, most in the hours about it."""
+    archive = Archive(seed=5)
+    archive.add_bot("bot", 40, moment - DAY, moment + DAY)
+    for minute in range(-60, 60, 5):
+        archive.hold_conversation("bot", moment + minute * 60_000, moment + DAY)
+    return archive
+
+
+def assert_complete(sandbox: Sandbox, *outputs: Output) -> None:
+    for stream in ("conversations", "messages"):
+        records = [record for output in outputs for record in output.records(stream)]
+        assert differences(expected_rows(sandbox, stream), received_rows(records, appended=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("day", "zone"),
+    [
+        *((day, "UTC") for day in ODD_DAYS),
+        *((day, zone) for day in ODD_DAYS if day.endswith(("York", "Berlin")) for zone in ZONES),
+    ],
+)
+def test_odd_days_are_whole_in_any_time_zone(serve: Serve, write_json: WriteJson, day: str, zone: str) -> None:
+    moment = milliseconds(ODD_DAYS[day])
+    sandbox, url = serve(around(moment), times=TIME_FORMATS[len(day) % len(TIME_FORMATS)])
+    start, middle, end = (format_time(parse_time(moment + days * DAY)) for days in (-2, 0, 2))
+    config = config_for(url, start_date=start, window_days=1)
+    first = sync({**config, "end_date": middle})
+    state = write_json(first.state, "state.json")
+    done = command(
+        "--config", write_json({**config, "end_date": end}), "--state", state, env={**os.environ, "TZ": zone}
+    )
+    assert done.status == 0
+    assert_complete(sandbox, first, done)
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=-400), timedelta(days=400)])
+def test_a_clock_that_jumps_during_a_run_loses_nothing(serve: Serve, jump: timedelta) -> None:
+    now = datetime.now(UTC)
+    archive = Archive(seed=5)
+    archive.add_bot("bot", 60, int(now.timestamp() * 1000) - 10 * DAY, int(now.timestamp() * 1000))
+    sandbox, url = serve(archive)
+    with time_machine.travel(now, tick=True) as clock:
+        asked = 0
+
+        def jump_sometime(answer: Response) -> Response:
+            nonlocal asked
+            asked += 1
+            if asked == 5:
+                clock.shift(jump)
+            return answer
+
+        sandbox.fault = jump_sometime
+        config = config_for(url, start_date=format_time(now - timedelta(days=11)), window_days=1, concurrency=3)
+        first = sync(config)
+        clock.move_to(now + timedelta(minutes=1))
+        archive.live(archive.lived_until + 30_000)
+        second = sync(config, first.state)
+    assert asked > 5
+    assert_complete(sandbox, first, second)
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(hours=-2), timedelta(hours=2), timedelta(days=3)])
+def test_a_clock_that_is_wrong_for_a_run_is_made_up_for_by_the_next(serve: Serve, wrong_by: timedelta) -> None:
+    now = datetime.now(UTC)
+    archive = Archive(seed=5)
+    archive.add_bot("bot", 60, int(now.timestamp() * 1000) - 10 * DAY, int(now.timestamp() * 1000) - 60_000)
+    sandbox, url = serve(archive)
+    config = config_for(url, start_date=format_time(now - timedelta(days=11)))
+    with time_machine.travel(now + wrong_by, tick=True):
+        first = sync(config)
+    with time_machine.travel(now, tick=True):
+        archive.live(archive.lived_until + 30_000)
+        second = sync(config, first.state)
+    assert_complete(sandbox, first, second)
+
+
+def test_waits_go_by_what_passes_and_not_by_what_the_clock_says(serve: Serve) -> None:
+    sandbox, url = serve(requests_per_second=5)
+    with time_machine.travel(datetime.now(UTC), tick=True) as clock:
+
+        def jump_each_time(answer: Response) -> Response:
+            clock.shift(timedelta(hours=-1 if len(sandbox.requests) % 2 else 1))
+            return answer
+
+        sandbox.fault = jump_each_time
+        output = sync(config_for(url, requests_per_second=5, start_date="2026-09-01", end_date="2026-09-22"))
+    assert sandbox.refused == 0
+    assert output.records("messages")
+
+
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2099, 12, 31), timezones=st.timezones(), allow_imaginary=False))  # noqa: DTZ001
+def test_a_moment_is_the_same_in_any_time_zone(moment: datetime) -> None:
+    here = moment.astimezone(UTC)
+    if here.year not in range(1971, 2100) or moment.utcoffset() is None:
+        return
+    offset: Any = moment.utcoffset()
+    if offset.total_seconds() % 60:
+        return  # RFC 3339 has no seconds in an offset
+    assert parse_time(moment.isoformat()) == here
+    assert parse_date(moment.isoformat()) == here
+    assert format_time(parse_time(format_time(here))) == format_time(here)

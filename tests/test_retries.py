@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from singer_sdk.exceptions import RetriableAPIError
+
+from tap_deepconverse.retries import PageDoubt, Patience, asked_to_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Clock:
+    """A clock that goes only as it is told."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def failure(**headers: str) -> RetriableAPIError:
+    response = requests.Response()
+    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return RetriableAPIError("no", response)
+
+
+def waits(
+    patience: Patience,
+    seconds_to_fail: float = 0,
+    *,
+    fail: Callable[[], Exception] = failure,
+    jitter: float = 1,
+) -> list[float]:
+    """How long is waited after each failure until the request is given up, by a clock that goes on meanwhile."""
+    clock = Clock()
+    generator = patience.waits(clock)
+    next(generator)
+    waited: list[float] = []
+    while True:
+        clock.seconds += seconds_to_fail if waited else 0
+        try:
+            waited.append(generator.send(fail()))
+        except StopIteration:
+            return waited
+        clock.seconds += waited[-1] * jitter
+
+
+def test_waits_double_up_to_a_longest_and_end() -> None:
+    patience = Patience(first_wait=1, longest_wait=8, total=30)
+    assert waits(patience) == [1, 2, 4, 8, 8, 7]
+
+
+@given(st.floats(0, 60), st.floats(1, 1.25))
+def test_an_outage_of_five_minutes_is_ridden_out_and_ten_are_not(seconds_to_fail: float, jitter: float) -> None:
+    waited = waits(Patience(), seconds_to_fail, jitter=jitter)
+    last_try_begins = sum(waited) * jitter + seconds_to_fail * (len(waited) - 1)
+    assert 300 < last_try_begins < 600
+    assert max(waited) <= 60
+
+
+def test_what_takes_minutes_to_fail_is_still_tried_often_enough_to_ask_for_less() -> None:
+    assert len(waits(Patience(), 300)) >= 4
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("5", [5.0]), ("0", [1.0]), ("30", [30.0]), ("31", []), ("-1", [1.0])])
+def test_what_the_api_asks_for_counts_if_there_is_so_much_patience(asked: str, expected: list[float]) -> None:
+    assert waits(Patience(total=30), fail=lambda: failure(Retry_After=asked))[:1] == expected
+
+
+def test_errors_that_say_nothing_of_waiting_are_waited_for() -> None:
+    assert waits(Patience(total=1, fewest_tries=1), fail=lambda: requests.ConnectionError("no")) == [1.0]
+
+
+NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0),
+        ({"Retry-After": "120"}, 120),
+        ({"Retry-After": " 1.5 "}, 1.5),
+        ({"Retry-After": "soon"}, 0),
+        ({"Retry-After": "-5"}, 0),
+        ({"Retry-After": "1e9"}, 0),
+        ({"Retry-After": "٣"}, 0),
+        ({"Retry-After": "Sun, 01 Mar 2026 00:00:30 GMT", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 60),
+        ({"Retry-After": "Sun, 01 Mar 2026 00:00:30", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 60),
+        ({"Retry-After": "Sun, 01 Mar 2026 01:00:30 +0100", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 60),
+        ({"Retry-After": "Sat, 28 Feb 2026 23:00:00 GMT", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 0),
+        ({"Retry-After": "Sun, 99 Mar 2026 00:00:30 GMT"}, 0),
+    ],
+)
+def test_what_is_asked_for_is_read_in_seconds_and_as_a_date(headers: dict[str, str], seconds: float) -> None:
+    assert asked_to_wait(headers) == seconds
+
+
+def test_a_date_is_held_against_this_machine_s_clock_where_the_server_does_not_say_its_own() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert 80 < asked_to_wait({"Retry-After": later}) <= 90
+
+
+@given(st.dictionaries(st.sampled_from(["Retry-After", "Date"]), st.text()))
+def test_whatever_a_header_says_it_is_a_number_of_seconds(headers: dict[str, Any]) -> None:
+    assert asked_to_wait(headers) >= 0
+
+
+def doubt_after(failures: int, *, small_page_came: bool = False) -> PageDoubt:
+    doubt = PageDoubt()
+    for _ in range(failures):
+        doubt.failed()
+    if small_page_came:
+        doubt.small_page_came()
+    return doubt
+
+
+@pytest.mark.parametrize(
+    ("doubt", "calls_for_small_page"),
+    [
+        (doubt_after(2), False),
+        (doubt_after(3), True),
+        (doubt_after(10), True),
+        (doubt_after(3, small_page_came=True), False),
+    ],
+)
+def test_when_a_small_page_is_asked_for(doubt: PageDoubt, calls_for_small_page: bool) -> None:  # noqa: FBT001
+    assert doubt.calls_for_small_page is calls_for_small_page
+    assert not doubt.is_of_the_page
+
+
+def test_it_is_the_page_if_a_small_one_comes_and_it_still_does_not() -> None:
+    doubt = doubt_after(3, small_page_came=True)
+    doubt.failed()
+    assert doubt.is_of_the_page
+
+
+def test_a_page_that_came_leaves_no_doubt() -> None:
+    doubt = doubt_after(3, small_page_came=True)
+    doubt.came_through()
+    doubt.failed()
+    assert not doubt.is_of_the_page

@@ -1,0 +1,157 @@
+"""What must not get out, wherever the tap writes: the key, and what customers have said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from singer_sdk.exceptions import FatalAPIError
+
+from sandbox.faults import FAULTS
+from sandbox.server import KEY
+from tap_deepconverse.tap import TapDeepConverse
+from tests.faults import holds, is_whole
+from tests.leaks import OTHER_KEY, leaks
+from tests.support import ROOT, Collector, command, config_for, one_window, sync
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flask import Response
+    from pytest_httpserver import HTTPServer
+
+    from tests.conftest import Serve, WriteJson
+
+LOUD = {"LOGLEVEL": "DEBUG", "TAP_DEEPCONVERSE_LOGLEVEL": "DEBUG"}
+SAID = "Hi, I am Anna Smith, customer4711@example.com"
+
+
+@pytest.mark.parametrize(
+    "text", [KEY, OTHER_KEY, f"GET /?key={KEY} 200", SAID, "I can't sign in 😕", "{'text': 'Where is my order?'}"]
+)
+def test_a_leak_is_found(text: str) -> None:
+    assert leaks(f"INFO a line\nDEBUG {text}\nINFO another")
+
+
+@pytest.mark.parametrize("how", ["logging.getLogger('urllib3').debug(KEY)", "print(KEY, file=sys.stderr)"])
+def test_a_test_that_logs_the_key_fails(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "test_leak.py"
+    path.write_text(f"import logging, sys\nfrom sandbox.server import KEY\ndef test_leak():\n    {how}\n")
+    options = ["-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", *options, str(path)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "The log holds what must not be logged: ['sandbox-key']" in done.stdout
+
+
+def test_the_key_does_not_show_in_what_represents_the_tap(serve: Serve) -> None:
+    _, url = serve()
+    tap = TapDeepConverse(config=config_for(url), message_writer=Collector())
+    tap.sync_all()
+    assert tap.config["api_key"] == KEY
+    streams = [shown for stream in tap.streams.values() for shown in (stream, vars(stream), stream.config)]
+    for shown in (tap, tap.config, vars(tap), tap.state, tap.catalog_dict, *streams):
+        assert KEY not in repr(shown)
+        assert KEY not in repr(vars(shown) if hasattr(shown, "__dict__") else "")
+
+
+def test_the_key_is_in_no_message(serve: Serve) -> None:
+    _, url = serve()
+    output = sync(config_for(url))
+    assert output.records("messages")
+    assert KEY not in json.dumps(output.messages)
+
+
+def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serve, write_json: WriteJson) -> None:
+    """The log is searched as that of every test is."""
+    sandbox, url = serve()
+    faults = iter(FAULTS.values())
+
+    def break_in_turn(answer: Response) -> Response:
+        return next(faults, is_whole)(answer)
+
+    sandbox.fault = break_in_turn
+    config = write_json(config_for(url, request_timeout=1, start_date="2026-09-01", window_days=1, concurrency=16))
+    done = command("--config", config, env={**os.environ, **LOUD})
+    assert done.status == 0
+    assert "DEBUG" in done.log
+    assert done.log.count("before try") == len(FAULTS)
+    assert next(faults, None) is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"NaN",
+        b"[" * 10_000 + b"]" * 10_000,
+        b"7" * 5_000,
+        b'"\x00\xff"',
+        b'{"a":1,"a":2}',
+    ],
+)
+def test_records_that_are_odd_are_not_repeated(serve: Serve, write_json: WriteJson, odd: bytes) -> None:
+    sandbox, url = serve()
+    sandbox.fault = holds(odd)
+    done = command("--config", write_json(config_for(url, end_date="2026-09-22")), env={**os.environ, **LOUD})
+    assert "record" in done.log
+    assert "Traceback" not in done.log
+    assert '"a"' not in done.log
+    assert "7777" not in done.log
+
+
+def test_what_stands_where_a_field_s_name_or_an_id_should_is_not_repeated(
+    httpserver: HTTPServer, write_json: WriteJson
+) -> None:
+    odd = {"_id": SAID, SAID: SAID, "startTime": SAID, "lastActionAt": {SAID: SAID}, "tags": [SAID]}
+    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_json({"data": [odd]})
+    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": []})
+    done = command("--config", write_json(one_window(httpserver.url_for(""))), env={**os.environ, **LOUD})
+    assert done.status == 0
+    assert done.records("conversations")[0]["_id"] == SAID
+    assert "`startTime` of a record" in done.log
+    assert "fields that its documentation does not name (1 more)" in done.log
+
+
+@pytest.mark.parametrize("path", [None, "metadata"])
+def test_a_stream_map_that_fails_says_which_and_not_at_what(
+    serve: Serve, write_json: WriteJson, path: str | None
+) -> None:
+    _, url = serve()
+    expression = f"int({path})" if path else "int(metadata['user']['email'])"
+    config = config_for(url, stream_maps={"conversations": {"number": expression}})
+    done = command("--config", write_json(config), env={**os.environ, **LOUD})
+    assert done.status == 1
+    assert "stream_maps" in done.log.splitlines()[-1]
+    assert "Traceback" not in done.log
+
+
+def test_a_defect_shows_its_place_and_not_what_it_was_at(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    code = (
+        "import sys; from tap_deepconverse import __main__, incremental\n"
+        "def fail(*_): raise ValueError('at customer4711@example.com')\n"
+        "incremental.IncrementalStream._is_older_version = fail\n"
+        "__main__.main()"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code, "--config", write_json(config_for(url))],
+        env={**os.environ, **LOUD}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    sys.stderr.write(done.stderr)
+    assert done.returncode == 1
+    assert "incremental.py" in done.stderr
+    assert "A ValueError that should not have come: please report it" in done.stderr
+
+
+def test_the_key_is_sent_to_no_other_host(httpserver: HTTPServer, serve: Serve) -> None:
+    _, elsewhere = serve()
+    path = "/conversations/export/v1/conversations"
+    httpserver.expect_request(path).respond_with_data(status=307, headers={"Location": f"{elsewhere}{path}"})
+    with pytest.raises(FatalAPIError, match=f"the API redirects to {elsewhere}{path}"):
+        sync(one_window(httpserver.url_for(""), api_key=OTHER_KEY))
