@@ -5,7 +5,7 @@ ENVIRONMENT := .venv/ready
 PLUGINS := .meltano/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench faults soak lint format sandbox constraints clean
+.PHONY: help demo test bench faults soak fuzz lint format sandbox constraints clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -24,6 +24,10 @@ faults: $(ENVIRONMENT)  ## Try what can go wrong, and write down what becomes of
 
 soak: $(PLUGINS)  ## Sync for half an hour while all goes wrong that may (MINUTES=5 is quicker)
 	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes=$(MINUTES))
+
+fuzz: fuzz/.venv/ready  ## Feed the readers of pages and times whatever a fuzzer thinks of (SECONDS=60 each is quicker)
+	fuzz/.venv/bin/python -m fuzz pages -max_total_time=$(or $(SECONDS),300) -max_len=4096 -verbosity=0 -print_final_stats=1
+	fuzz/.venv/bin/python -m fuzz times -max_total_time=$(or $(SECONDS),300) -max_len=256 -verbosity=0 -print_final_stats=1
 
 lint: $(ENVIRONMENT)  ## Check style, format and types
 	$(BIN)/ruff check .
@@ -45,7 +49,7 @@ constraints:  ## Pin the newest versions of the development tools that work toge
 	$(BIN)/pip freeze --exclude-editable >> constraints.txt
 
 clean:  ## Remove what the other targets have made
-	rm -rf .venv benchmarks/.venv .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks/.venv fuzz/.venv .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(ENVIRONMENT): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -54,6 +58,11 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 
 $(PLUGINS): $(ENVIRONMENT) meltano.yml
 	$(BIN)/meltano install
+	touch $@
+
+fuzz/.venv/ready: fuzz/requirements.txt pyproject.toml
+	$(PYTHON) -m venv fuzz/.venv
+	fuzz/.venv/bin/pip install --quiet --constraint constraints.txt --requirement fuzz/requirements.txt --editable .
 	touch $@
 
 benchmarks/.venv/ready: benchmarks/requirements.txt
