@@ -21,21 +21,7 @@ PAGES = [
 ]
 TIMES = [b"1744750665", b"1744750665.5", b"2025-04-15T22:57:45.5+02:00", b"20250415T205745Z", b"2024-02-29"]
 
-DICTIONARY = [
-    "{",
-    "}",
-    "[",
-    "]",
-    ":",
-    ",",
-    '\\"data\\"',
-    '\\"_id\\"',
-    '\\"cursor\\"',
-    "\\\\u",
-    "NaN",
-    "Infinity",
-    "null",
-]
+DICTIONARY = ['\\"data\\"', '\\"_id\\"', '\\"cursor\\"', "\\\\u", "NaN", "Infinity", "null"]
 
 
 def pages(data: bytes) -> None:

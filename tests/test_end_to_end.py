@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,7 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
+import yaml
+from filelock import FileLock
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
@@ -100,7 +105,8 @@ def in_postgres() -> Iterator[Warehouse]:
                 names = [column.name for column in result.description or ()]
                 return received_rows(dict(zip(names, row, strict=True)) for row in result.fetchall())
 
-        yield Warehouse("target-postgres", {**server, "default_target_schema": SCHEMA}, rows)
+        settings = {**server, "default_target_schema": SCHEMA, "sanitize_null_text_characters": True}
+        yield Warehouse("target-postgres", settings, rows)
 
 
 def load_twice(served: tuple[Sandbox, str], warehouse: Warehouse, folder: Path) -> None:
@@ -174,29 +180,105 @@ def test_odd_shapes_load(
         assert conversations[key]["metadata"] == (shape if isinstance(shape, dict | None) else {"value": shape})
 
 
-def test_with_meltano(serve: Serve, tmp_path: Path) -> None:
-    """Meltano discovers, selects, keeps the state and goes on from it."""
-    sandbox, url = serve()
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "MELTANO_DATABASE_URI": f"sqlite:///{tmp_path}/meltano.db",
-        "TAP_DEEPCONVERSE_API_KEY": KEY,
-        "TAP_DEEPCONVERSE_API_URL": url,
-        "TAP_DEEPCONVERSE_BOT_NAMES": json.dumps(BOTS),
-        "TAP_DEEPCONVERSE_START_DATE": "2026-01-01",
-        "TARGET_DUCKDB_FILEPATH": str(tmp_path / "warehouse.duckdb"),
+@pytest.mark.parametrize("warehouse", ["jsonl", "in_duckdb", "in_postgres"])
+def test_odd_data_loads(
+    serve: Serve, archive: Archive, write_json: WriteJson, request: pytest.FixtureRequest, warehouse: str
+) -> None:
+    """What a target can hold arrives as it is."""
+    nul = "\ufffd" if warehouse == "in_postgres" else "\0"
+    into: Warehouse = request.getfixturevalue(warehouse)
+    _, url = serve()
+    odd = {
+        "text": "\x1b[31m\r\n\t \u2028 \x7f 😀 ﷽",
+        "": "no name",
+        "number": int("7" * 100),
+        "fraction": 0.1234567890123456,
+        "deep": json.loads("[" * 200 + "]" * 200),
+        "many": {str(number): number for number in range(2_000)},
     }
-    for _ in range(2):
-        done = subprocess.run(
-            ["meltano", "run", "tap-deepconverse", "target-duckdb"],  # noqa: S607
-            env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+    conversation, *_ = archive.conversations["bot"].values()
+    message, *_ = archive.messages["bot"].values()
+    conversation["metadata"] = {**odd, "nul": "a\0b"}
+    conversation["tags"] = ["a\0b"]
+    message["userInput"] = "a\0b 😀"
+    into.load(write_json(config_for(url, "bot")))
+
+    row = into.rows("conversations")[conversation["_id"]]
+    assert row["metadata"] == {**odd, "nul": f"a{nul}b"}
+    assert row["tags"] == [f"a{nul}b"]
+    assert into.rows("messages")[message["_id"]]["userinput"] == f"a{nul}b 😀"
+
+
+@pytest.fixture
+def meltano(tmp_path: Path) -> Callable[..., None]:
+    """Run `meltano run tap-deepconverse target-duckdb` over a source."""
+
+    def run(url: str, *bot_names: str, **settings: Any) -> None:
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "MELTANO_DATABASE_URI": f"sqlite:///{tmp_path}/meltano.db",
+            "TAP_DEEPCONVERSE_API_KEY": KEY,
+            "TAP_DEEPCONVERSE_API_URL": url,
+            "TAP_DEEPCONVERSE_BOT_NAMES": json.dumps(bot_names),
+            "TAP_DEEPCONVERSE_START_DATE": "2026-01-01",
+            "TARGET_DUCKDB_FILEPATH": str(tmp_path / "warehouse.duckdb"),
+            **{f"TAP_DEEPCONVERSE_{name.upper()}": json.dumps(value) for name, value in settings.items()},
+        }
+        with FileLock(ROOT / ".meltano/running"):  # it keeps one catalog for all runs of a project
+            done = subprocess.run(
+                ["meltano", "run", "tap-deepconverse", "target-duckdb"],  # noqa: S607
+                env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+            )  # fmt: skip
         sys.stderr.write(done.stdout + done.stderr)
         assert done.returncode == 0
+
+    return run
+
+
+def test_with_meltano(serve: Serve, tmp_path: Path, meltano: Callable[..., None]) -> None:
+    """Meltano discovers, selects, keeps the state and goes on from it."""
+    sandbox, url = serve()
+    for _ in range(2):
+        meltano(url, *BOTS)
         for stream in STREAMS:
             received = warehouse_rows(tmp_path / "warehouse.duckdb", stream)
             assert differences(expected_rows(sandbox, stream), received) == []
         sandbox.archive.live(sandbox.archive.lived_until + 10_000)
     starts = [query["start_time"] for query in sandbox.requests if query["endpoint"] == "messages"]
     assert len(set(starts)) > 1
+
+
+def test_the_readme_s_masking_as_it_is_written(
+    serve: Serve, archive: Archive, tmp_path: Path, meltano: Callable[..., None]
+) -> None:
+    _, url = serve()
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    without_metadata, without_email, *others = archive.conversations["bot"].values()
+    without_metadata["metadata"] = None
+    del without_email["metadata"]["user"]["email"]
+    for conversation in others:
+        conversation["undocumented"] = conversation["metadata"]["user"]["email"]
+    meltano(url, "bot", **yaml.safe_load(recipe)["config"], stream_map_config={"salt": "pepper"})
+
+    file = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(file), read_only=True) as connection:
+        columns = {
+            stream: {name for name, *_ in connection.execute(f"DESCRIBE {SCHEMA}.{stream}").fetchall()}
+            for stream in STREAMS
+        }
+    rows = warehouse_rows(file, "conversations")
+    assert {name for name in columns["conversations"] if not name.startswith("_sdc")} == {
+        "_id", "bot_name", "starttime", "lastactionat", "tags", "device", "customer",
+    }  # fmt: skip
+    assert not columns["messages"] & {"outmsg", "userinput"}
+    assert rows.keys() == archive.conversations["bot"].keys()
+    for conversation in others:
+        user, system = conversation["metadata"]["user"], conversation["metadata"]["system"]
+        row = rows[conversation["_id"]]
+        assert row["customer"] == hashlib.sha256(f"pepper{user['email']}".encode()).hexdigest()
+        assert row["device"] == system["device"]
+        assert row["tags"] == conversation["tags"]
+    assert rows[without_metadata["_id"]]["customer"] is rows[without_email["_id"]]["customer"] is None
+    assert set(warehouse_rows(file, "messages")) == archive.messages["bot"].keys()
+    assert b"@example.com" not in file.read_bytes()
