@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
+# Possessive, and with an end that may be missing: so each byte of a text that is cut short is looked at once.
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _strings = re.compile(_STRING, re.DOTALL)
 _tokens = re.compile(_STRING + rb"|[\[\]{},]|-?Infinity|NaN", re.DOTALL)
 

@@ -171,6 +171,16 @@ def test_a_control_character_that_stands_as_it_is_is_kept(character: bytes) -> N
         assert not page.has_lost_text
 
 
+@pytest.mark.parametrize(
+    "piece", [b'\\"', b"\\\\", b'"', b"\\", b"\x01", b"\xff", rb"\ud83d", b"NaN,", b"[", b'{"a":', b"-", b"{}"]
+)
+@pytest.mark.parametrize("before", [b'{"data":[{"_id":"a","t":"', b'{"data":[{"_id":"a","t":', b'{"data":['])
+def test_a_page_that_is_cut_short_is_known_for_one_without_delay(before: bytes, piece: bytes) -> None:
+    """A way to look at it that takes the square of its length would not come to an end here."""
+    with pytest.raises((InvalidPageError, UnusableRecordError)):
+        parse_page(before + piece * 300_000)
+
+
 def test_a_byte_order_mark_is_no_part_of_a_page() -> None:
     assert parsed(b'\xef\xbb\xbf{"data": [{"_id": "a"}]}') == [{"_id": "a"}]
 
