@@ -9,7 +9,6 @@ whatever ends the run, the next one goes on there.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from singer_sdk.singerlib.messages import RecordMessage
 from typing_extensions import override
 
 from tap_deepconverse.client import CursorRefusedError, ExportStream, PageTooLargeError
+from tap_deepconverse.notices import MOST_NAMED, Notices
 from tap_deepconverse.pagination import NESTED_TOO_DEEPLY, UnusableRecordError
 from tap_deepconverse.progress import Progress
 from tap_deepconverse.quoting import field_names, name_of_record
@@ -47,9 +47,6 @@ STILL_CHANGING = timedelta(hours=1)
 
 MOST_DAYS = 36_500
 """Days from which on more make no difference: a century."""
-
-MOST_NAMED = 10
-"""How many times that cannot be read are named in the log, for each field."""
 
 TO_THE_SECOND = len("2026-01-01T00:00:00")
 
@@ -117,10 +114,11 @@ class IncrementalStream(ExportStream):
         self._version_key = self.replication_key or ""
         self._converters = converters(self.schema)
         self._undocumented_fields: set[str] = set()
+        self._undocumented_field_lines = 0
         self._reading: Reading | None = None
         self._place: tuple[PlacedPage, int] | None = None
         self._versions_at_edges: dict[str, str] = {}
-        self._unreadable: Counter[str] = Counter()
+        self._notices: Notices  # of the bot that is being read
         self._is_selection_known = False
         self._held_back: list[tuple[Context, str]] | None = None
 
@@ -179,9 +177,11 @@ class IncrementalStream(ExportStream):
             )
             return
 
+        self._notices = Notices(self.logger, bot_name, self.name)
         progress = Progress(start, self.end)
         with self.explained(bot_name), self._flushed():
             yield from self._read_whole(context, progress)
+        self._notices.sum_up()
         self.logger.info("Bot '%s', stream '%s': %s", bot_name, self.name, progress.summary())
         if bookmark is None and not progress.records:
             self.logger.warning(
@@ -219,7 +219,7 @@ class IncrementalStream(ExportStream):
             if placed is not None:
                 progress.records += len(placed.page.data)
                 try:
-                    yield from self._records_of(placed, context["bot_name"])
+                    yield from self._records_of(placed)
                 except UnusableRecordError as error:
                     readers.fail(window, FatalSyncError(f"record {error.position} of {placed} {error.reason}"))
                 continue
@@ -232,27 +232,22 @@ class IncrementalStream(ExportStream):
                 if whole_until < self.end and (line := progress.report(whole_until)):
                     self.logger.info("Bot '%s', stream '%s': %s", context["bot_name"], self.name, line)
 
-    def _records_of(self, placed: PlacedPage, bot_name: str) -> Iterator[Record]:
+    def _records_of(self, placed: PlacedPage) -> Iterator[Record]:
         """Parse a page's records, and say what could not be kept of them as it was."""
         if placed.page.has_lost_text:
-            self.logger.warning(
-                "Bot '%s', stream '%s': %s holds text that no target could store, such as half an emoji; the "
-                "character U+FFFD is put in its place",
-                bot_name,
-                self.name,
-                placed,
+            self._notices.notice(
+                "pages with text that no target could store",
+                f"{placed} holds text that no target could store, such as half an emoji; the character U+FFFD is put "
+                "in its place",
             )
 
-        def name_repeated_key(position: int) -> None:
-            self.logger.warning(
-                "Bot '%s', stream '%s': record %d of %s has the same key twice in an object; the last one counts",
-                bot_name,
-                self.name,
-                position,
-                placed,
+        def notice_repeated_key(position: int) -> None:
+            self._notices.notice(
+                "records with a key that stands twice",
+                f"record {position} of {placed} has the same key twice in an object; the last one counts",
             )
 
-        for position, record in placed.page.records(name_repeated_key):
+        for position, record in placed.page.records(notice_repeated_key):
             self._place = placed, position
             yield record
 
@@ -472,25 +467,15 @@ class IncrementalStream(ExportStream):
                 row[field] = None if value is None else convert(value)
             except ValueError as error:
                 row[field] = None
-                self._name_unreadable(row, field, error)
+                self._notices.notice(
+                    f"times in `{field}` that cannot be read",
+                    f"`{field}` of {name_of_record(row['_id'])} is {error}; it is null in the target",
+                )
             except RecursionError:
                 raise self._failure_at_record(NESTED_TOO_DEEPLY) from None
         if len(row) > len(self._converters):
             self._name_undocumented_fields(row)
         return None if self._is_older_version(row) else row
-
-    def _name_unreadable(self, row: Record, field: str, error: ValueError) -> None:
-        self._unreadable[field] += 1
-        if self._unreadable[field] <= MOST_NAMED:
-            self.logger.warning(
-                "Bot '%s', stream '%s': `%s` of %s is %s; it is null in the target%s",
-                row["bot_name"],
-                self.name,
-                field,
-                name_of_record(row["_id"]),
-                error,
-                "; more of these are not named" if self._unreadable[field] == MOST_NAMED else "",
-            )
 
     def _is_older_version(self, row: Record) -> bool:
         """See whether a record on a window's edge has come before, from the neighbour, and newer.
@@ -510,11 +495,13 @@ class IncrementalStream(ExportStream):
 
     def _name_undocumented_fields(self, row: Record) -> None:
         new = row.keys() - self._converters.keys() - self._undocumented_fields
-        if new:
+        if new and self._undocumented_field_lines < MOST_NAMED:
             self._undocumented_fields.update(new)
+            self._undocumented_field_lines += 1
             self.logger.info(
                 "Stream '%s': the API sends fields that its documentation does not name (%s); they are passed on, and "
-                "kept by targets that take additional properties",
+                "kept by targets that take additional properties%s",
                 self.name,
                 field_names(new),
+                "; more of these are not named" if self._undocumented_field_lines == MOST_NAMED else "",
             )

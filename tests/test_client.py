@@ -290,6 +290,17 @@ def test_only_some_of_many_times_that_cannot_be_read_are_named(
     sync(answer_with(httpserver, *({"_id": f"{n:x}", "startTime": "?"} for n in range(50))))
     lines = [r.getMessage() for r in caplog.records if "it is null in the target" in r.getMessage()]
     assert len(lines) == 10
+    assert lines[-1].endswith("; more of these are counted, and not named")
+    assert "Bot 'bot', stream 'conversations': in all, 50 times in `startTime` that cannot be read" in caplog.text
+
+
+def test_fields_that_are_others_in_each_record_do_not_fill_the_log(
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = sync(answer_with(httpserver, *({"_id": f"{n:x}", f"field{n}": n} for n in range(50))))
+    assert [record[f"field{n}"] for n, record in enumerate(output.records("conversations"))] == list(range(50))
+    lines = [r.getMessage() for r in caplog.records if "does not name" in r.getMessage()]
+    assert len(lines) == 10
     assert lines[-1].endswith("; more of these are not named")
 
 
