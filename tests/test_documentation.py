@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tap_deepconverse.client import LONGEST_WAIT_ASKED_FOR
+from tap_deepconverse.retries import Patience
 from tap_deepconverse.tap import TapDeepConverse
 from tests.support import ROOT
 
@@ -76,11 +78,26 @@ def test_meltano_has_every_stream_and_the_capabilities() -> None:
     assert EXTRACTOR["capabilities"] == sorted(capability.value for capability in TapDeepConverse.capabilities)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
 def test_files_that_are_spoken_of_are_there(name: str) -> None:
     text = (ROOT / name).read_text()
     links = [part.split(")")[0] for part in text.split("](")[1:]]
     assert all((ROOT / link).exists() for link in links if not link.startswith(("http", "#")))
+
+
+def test_the_layout_has_every_module() -> None:
+    layout = (ROOT / "CONTRIBUTING.md").read_text()
+    modules = {path.name for path in (ROOT / "tap_deepconverse").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert {module for module in modules if f"`{module}`" not in layout and f"/{module}`" not in layout} == set()
+
+
+def test_the_readme_says_how_long_the_tap_is_patient() -> None:
+    patience = Patience()
+    assert (patience.first_wait, patience.longest_wait, patience.total) == (1, 60, 360)
+    assert LONGEST_WAIT_ASKED_FOR == 300
+    assert "after 1 s, 2 s, 4 s and so on up to a minute" in README
+    assert "gives up after six minutes" in README
+    assert "asks to wait longer than five minutes" in README
 
 
 def test_the_changelog_is_at_this_version() -> None:
