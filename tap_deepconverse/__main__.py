@@ -32,7 +32,9 @@ def main() -> None:
         fail(str(error))
     except Exception as error:  # noqa: BLE001
         if isinstance(error, OSError) and error.filename:
-            fail(f"{error.strerror}: {error.filename}.")
+            # The settings themselves may have been given in place of a file's name, the key among them.
+            is_name = "{" not in str(error.filename)
+            fail(f"{error.strerror}: {error.filename if is_name else 'what was given is no name of a file'}.")
         places = "".join(traceback.format_tb(error.__traceback__)).splitlines()
         fail(*places, f"A {type(error).__name__} that should not have come: please report it, with the lines above.")
 

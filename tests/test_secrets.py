@@ -118,12 +118,19 @@ def test_what_stands_where_a_field_s_name_or_an_id_should_is_not_repeated(
     assert "fields that its documentation does not name (1 more)" in done.log
 
 
-@pytest.mark.parametrize("path", [None, "metadata"])
+def test_settings_in_place_of_the_name_of_their_file_are_not_repeated(write_json: WriteJson) -> None:
+    done = command("--config", json.dumps({"api_key": OTHER_KEY, "bot_names": ["bot"]}))
+    assert done.status == 1
+    assert done.log.rstrip().endswith("No such file or directory: what was given is no name of a file.")
+    missing = write_json({}).with_name("missing.json")
+    assert command("--config", missing).log.rstrip().endswith(f"No such file or directory: {missing}.")
+
+
+@pytest.mark.parametrize("expression", ["int(metadata)", "int(metadata['user']['email'])"])
 def test_a_stream_map_that_fails_says_which_and_not_at_what(
-    serve: Serve, write_json: WriteJson, path: str | None
+    serve: Serve, write_json: WriteJson, expression: str
 ) -> None:
     _, url = serve()
-    expression = f"int({path})" if path else "int(metadata['user']['email'])"
     config = config_for(url, stream_maps={"conversations": {"number": expression}})
     done = command("--config", write_json(config), env={**os.environ, **LOUD})
     assert done.status == 1
