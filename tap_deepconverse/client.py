@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,11 @@ import backoff
 import requests
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
-from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
+from singer_sdk.exceptions import FatalAPIError, FatalSyncError, RetriableAPIError, SyncError
 from singer_sdk.streams.rest import PageContext
 from typing_extensions import override
 
-from tap_deepconverse.failures import describe, may_be_of_the_page, may_pass
+from tap_deepconverse.failures import CursorRefusedError, PageTooLargeError, describe, may_be_of_the_page, may_pass
 from tap_deepconverse.pace import Pace
 from tap_deepconverse.pagination import CursorPaginator, InvalidPageError, page_of
 from tap_deepconverse.progress import in_words
@@ -41,14 +41,6 @@ GOES_ON = "the next run goes on from the last checkpoint"
 
 LONGEST_WAIT_ASKED_FOR = 300.0
 """Seconds that the API may ask to wait within a run. What is longer, such as for a used-up quota, ends it."""
-
-
-class PageTooLargeError(FatalAPIError):
-    """The API cannot give a page, but smaller ones."""
-
-
-class CursorRefusedError(FatalAPIError):
-    """The API does not accept a cursor any more that it has given."""
 
 
 class ExportStream(RESTStream[str | None]):
@@ -182,10 +174,12 @@ class ExportStream(RESTStream[str | None]):
         doubt = PageDoubt()
 
         def send_in_turn(request: requests.PreparedRequest, context: Context | None) -> requests.Response:
-            if doubt.calls_for_small_page:
+            context = context or {}
+            if doubt.calls_for_small_page and context["per_page"] > 1:
                 self.pace.wait(stopped)
-                func(self._request_for_small_page(context or {}), context)
-                doubt.small_page_came()
+                with suppress(FatalSyncError):  # a refusal of the small page says nothing of the other
+                    func(self._request_for_small_page(context), context)
+                    doubt.small_page_came()
             self.pace.wait(stopped)
             began = time.monotonic()
             try:
@@ -248,13 +242,13 @@ class ExportStream(RESTStream[str | None]):
             response.status_code == HTTPStatus.TOO_MANY_REQUESTS or asked_to_wait(response.headers)
         ):
             self.pace.hold(details["wait"])
-        _, context = details["args"]  # those of the function that sends the request
+        _, context = details["args"]
         self.logger.warning(
             "Bot '%s', stream '%s': %s, in %s: waiting %.1f s before try %d",
             context["bot_name"],
             self.name,
             describe(error),
-            Window(context["start_time"], context["end_time"]),
+            window_of(details),
             details["wait"],
             details["tries"] + 1,
         )
@@ -263,7 +257,8 @@ class ExportStream(RESTStream[str | None]):
         error = details["exception"]
         msg = describe(error)
         if may_pass(error):
-            msg += f"; given up after {details['tries']} tries in {in_words(details['elapsed'])}; {GOES_ON}"
+            tries, elapsed = details["tries"], in_words(details["elapsed"])
+            msg += f", in {window_of(details)}; given up after {tries} tries in {elapsed}; {GOES_ON}"
         raise FatalAPIError(msg) from error
 
     @override
@@ -298,6 +293,19 @@ class ExportStream(RESTStream[str | None]):
         except (SyncError, requests.RequestException) as error:
             msg = f"Bot '{bot_name}', stream '{self.name}': {describe(error)}."
             raise FatalAPIError(msg) from error
+
+
+def window_of(details: Details) -> Window:
+    """Name the window that was asked for.
+
+    Args:
+        details: Of a request that was tried again: those of the function that sends it.
+
+    Returns:
+        The window.
+    """
+    _, context = details["args"]
+    return Window(context["start_time"], context["end_time"])
 
 
 def refusal(response: requests.Response, key: str) -> SyncError:

@@ -9,11 +9,20 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
-from singer_sdk.exceptions import RetriableAPIError
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from urllib3.exceptions import ReadTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class PageTooLargeError(FatalAPIError):
+    """The API cannot give a page, but may give smaller ones."""
+
+
+class CursorRefusedError(FatalAPIError):
+    """The API does not accept a cursor any more that it has given."""
+
 
 MAY_PASS = (
     RetriableAPIError,

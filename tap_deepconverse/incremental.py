@@ -9,6 +9,7 @@ whatever ends the run, the next one goes on there.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,8 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.messages import RecordMessage
 from typing_extensions import override
 
-from tap_deepconverse.client import CursorRefusedError, ExportStream, PageTooLargeError
+from tap_deepconverse.client import ExportStream
+from tap_deepconverse.failures import CursorRefusedError, PageTooLargeError
 from tap_deepconverse.notices import MOST_NAMED, Notices
 from tap_deepconverse.pagination import NESTED_TOO_DEEPLY, UnusableRecordError
 from tap_deepconverse.progress import Progress
@@ -276,12 +278,14 @@ class IncrementalStream(ExportStream):
                 return planner.next_window(pace.in_flight)
 
         def read(window: Window) -> Iterator[PlacedPage]:
-            records = 0
+            records: Counter[Window] = Counter()
             for placed in self._read_window(bot_name, window, self.config["page_size"]):
-                records += len(placed.page.data)
+                if placed.number == 1:  # what was read before of the same is read again
+                    records = Counter({part: n for part, n in records.items() if part.end <= placed.window.start})
+                records[placed.window] += len(placed.page.data)
                 yield placed
             with planning:
-                planner.learn(window, records)
+                planner.learn(window, records.total())
 
         return Readers(self.config["concurrency"], next_window, read, stopped)
 
@@ -310,7 +314,8 @@ class IncrementalStream(ExportStream):
             raise FatalSyncError(msg) from None
         except CursorRefusedError as error:
             if is_second_time:
-                msg = f"{error}, twice in {window}; run again, and report it to DeepConverse if it stays"
+                how = "if the target is slower than a cursor lives, set `window_days` lower"
+                msg = f"{error}, twice in {window}; {how}"
                 raise FatalSyncError(msg) from None
             again = {window: True}
             self._say_again(bot_name, error, window, "from its beginning, once")
@@ -459,7 +464,10 @@ class IncrementalStream(ExportStream):
         """
         bot_name = (context or {})["bot_name"]
         if "bot_name" in row:
-            row["api_bot_name"] = row.pop("bot_name")
+            name = "api_bot_name"
+            while name in row:
+                name = f"api_{name}"
+            row[name] = row.pop("bot_name")
         row["bot_name"] = bot_name
         for field, convert in self._converters.items():
             value = row.get(field)

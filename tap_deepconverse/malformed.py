@@ -8,8 +8,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
 
 # Possessive, and with an end that may be missing: so each byte of a text that is cut short is looked at once.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
@@ -73,16 +78,17 @@ def without_numbers_that_are_none(body: bytes) -> bytes:
     return _tokens.sub(lambda token: b"null" if token[0] in _NUMBERS_THAT_ARE_NONE else token[0], body)
 
 
-def record_with_number_that_is_none(body: bytes) -> int:
+def record_with_number_that_is_none(body: bytes) -> int | None:
     """Find the first record that holds NaN or Infinity.
 
     Args:
         body: JSON but for those.
 
     Returns:
-        The record's position, from 1.
+        The record's position, from 1, or None if no record does.
     """
-    return next((position for token, position, _ in _walk(body) if token in _NUMBERS_THAT_ARE_NONE), 1)
+    numbers = (position for token, position, depth in _walk(body) if depth > 1 and token in _NUMBERS_THAT_ARE_NONE)
+    return next(numbers, None)
 
 
 def deepest_record(body: bytes) -> int:
@@ -98,7 +104,7 @@ def deepest_record(body: bytes) -> int:
     return -position
 
 
-def _walk(body: bytes) -> Any:
+def _walk(body: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Go through a page: each token, the position of the record that it is in, and its depth."""
     depth, position = 0, 1
     for match in _tokens.finditer(body):
@@ -112,6 +118,21 @@ def _walk(body: bytes) -> Any:
         elif token == b"," and depth == 2:  # noqa: PLR2004
             position += 1
         yield token, position, depth
+
+
+def repeats_one_of(keys: Collection[bytes], body: bytes) -> bool:
+    """See whether a page has one of its own keys twice, of which readers keep the last.
+
+    Args:
+        keys: Keys of a page.
+        body: A page, as JSON.
+
+    Returns:
+        Whether it has. Keys within records do not count.
+    """
+    own = [token for token, _, depth in _walk(body) if depth == 1]
+    seen = Counter(token for before, token in pairwise(own) if before in {b"{", b","})
+    return any(seen[b'"%b"' % key] > 1 for key in keys)
 
 
 def repeats_key(record: bytes) -> bool:

@@ -17,6 +17,7 @@ from tap_deepconverse.malformed import (
     mend,
     record_with_number_that_is_none,
     repeats_key,
+    repeats_one_of,
     without_numbers_that_are_none,
 )
 
@@ -51,15 +52,22 @@ class RepeatedCursorError(FatalSyncError):
 
 
 class _Body(msgspec.Struct, frozen=True):
-    """The body of an answer, as the API documents it."""
+    """The body of an answer, as the API documents it, and where it might say that something went wrong."""
 
     data: list[msgspec.Raw]
     cursor: str | int | None = None
+    error: Any = None
+    errors: Any = None
 
 
 _body = msgspec.json.Decoder(_Body)
 _record = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _json = msgspec.json.Encoder(decimal_format="number")
+
+LEVELS_AROUND = 30
+"""How many more levels of nesting a record must leave for what it is written within: a message, calls."""
+
+KEYS = (b"data", b"cursor")
 
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
 NO_OBJECT = "is not an object"
@@ -101,8 +109,10 @@ class Page:
         for position, data in enumerate(self.data, 1):
             try:
                 record = _record.decode(data)
+                written = _json.encode(_wrapped(record))
                 # Of a key that stands twice, one is lost in reading, and so is missing when it is written again.
-                if bytes(data).count(b":") != _json.encode(record).count(b":") and repeats_key(bytes(data)):
+                text = bytes(data)
+                if (text.count(b":") != written.count(b":") or rb"\u003" in text) and repeats_key(text):
                     repeats(position)
             except msgspec.ValidationError:
                 raise UnusableRecordError(position, _reason_against(data)) from None
@@ -113,6 +123,12 @@ class Page:
             if (identity := record.get("_id")) is None or identity == "":
                 raise UnusableRecordError(position, NO_ID)
             yield position, record
+
+
+def _wrapped(record: Any) -> Any:
+    for _ in range(LEVELS_AROUND):
+        record = [record]
+    return record
 
 
 def _reason_against(data: msgspec.Raw) -> str:
@@ -172,12 +188,19 @@ def parse_page(body: bytes) -> Page:
         msg = f"the answer is not a page: {error}"
         raise InvalidPageError(msg) from None
     except msgspec.DecodeError:
-        if _is_page_but_for_numbers(body):
-            raise UnusableRecordError(record_with_number_that_is_none(body), NO_NUMBER) from None
+        position = record_with_number_that_is_none(body)
+        if position and _is_page_but_for_numbers(body):
+            raise UnusableRecordError(position, NO_NUMBER) from None
         msg = "the answer is empty" if not body.strip() else "the answer is not JSON"
         raise InvalidPageError(msg) from None
     except RecursionError:
         raise UnusableRecordError(deepest_record(body), NESTED_TOO_DEEPLY) from None
+    if not read.data and (read.error or read.errors):
+        msg = "the answer is an error, with no records"
+        raise InvalidPageError(msg)
+    if any(body.count(b'"%b"' % key) > 1 for key in KEYS) and repeats_one_of(KEYS, body):
+        msg = "the answer has `data` or `cursor` twice"
+        raise InvalidPageError(msg)
     return Page(read.data, read.cursor, has_lost_text)
 
 

@@ -7,9 +7,9 @@ and customers' data, and characters that would make a terminal or a log say some
 from __future__ import annotations
 
 import re
-from html import escape
+from html import unescape
 from typing import TYPE_CHECKING
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -59,16 +59,17 @@ def one_line(text: str, secret: str) -> str:
 
     Args:
         text: Any text.
-        secret: What must not be repeated, in whatever way it is usually written.
+        secret: What must not be repeated, be it written as it is or as it is in a URL, in HTML or in JSON.
 
     Returns:
         At most `LONGEST_QUOTE` characters, all of which can be printed. What begins with a brace is left
         out: it may be a record.
     """
-    for written in {secret, quote_plus(secret), escape(secret), secret.replace("\\", "\\\\").replace('"', '\\"')}:
+    text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in unescape(unquote(text)))
+    for written in (secret, secret.replace("\\", "\\\\").replace('"', '\\"')):
         text = text.replace(written, "***")
     text, _, _ = text.partition("{")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = " ".join(text.split())
     return line[: LONGEST_QUOTE - 1] + "…" if len(line) > LONGEST_QUOTE else line
 
 

@@ -9,11 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tap_deepconverse.pace import StoppedError
+from tap_deepconverse.windows import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from tap_deepconverse.windows import Window
 
 T = TypeVar("T")
 
@@ -25,6 +24,10 @@ SECONDS_FOR_EARLIER_WINDOWS = 5.0
 
 SECONDS_TO_LEAVE = 0.2
 """How long to wait for threads that need not be waited for. Those that hang are left to the process's end."""
+
+
+BEFORE_ALL = Window(0, 0)
+"""What a failure is laid to that is not that of a window."""
 
 
 class Readers(Generic[T]):
@@ -130,21 +133,19 @@ class Readers(Generic[T]):
         return time.monotonic() > self._deadline or not any(w.start < failed.start for w in self._begun.copy())
 
     def _work(self) -> None:
-        try:
-            while self._failure is None and (window := self._next_window()):
-                self._begun.add(window)
-                try:
+        with suppress(StoppedError):
+            window: Window | None = None
+            try:
+                while self._failure is None and (window := self._next_window()):
+                    self._begun.add(window)
                     for page in self._read(window):
                         self._put((window, page))
-                except StoppedError:
-                    raise
-                except BaseException as error:  # noqa: BLE001
-                    self._put((window, error))
-                    break
-                self._put((window, None))
+                    self._put((window, None))
+            except StoppedError:
+                raise
+            except BaseException as error:  # noqa: BLE001
+                self._put((window or BEFORE_ALL, error))
             self._put(None)
-        except StoppedError:
-            return
 
     def _put(self, part: tuple[Window, T | BaseException | None] | None) -> None:
         while not self._stopped.is_set():

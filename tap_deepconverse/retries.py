@@ -25,13 +25,12 @@ class Patience:
     """How long a request is tried again before it is given up. Seconds throughout.
 
     The waits double, up to a longest, until patience is over; where the API says how long to wait,
-    that counts instead, if there is so much patience left. As it stands, an outage of five minutes is
-    ridden out.
+    that counts instead. As it stands, an outage of five minutes is ridden out.
 
     Attributes:
         first_wait: After the first failure.
         longest_wait: However often it has failed.
-        total: From the first failure to the beginning of the last try.
+        total: From the first failure to the beginning of the last try, or more if the API asks for it.
         fewest_tries: How often it is tried at least: where an answer takes minutes to fail to come, so
             often that a smaller page is asked for before giving up.
     """
@@ -56,8 +55,7 @@ class Patience:
         for tries in count(1):
             left = self.total - (clock() - began)
             asked = asked_to_wait(getattr(getattr(error, "response", None), "headers", {}))
-            is_over = left <= 0 and tries >= self.fewest_tries
-            if is_over or asked > max(left, 0):
+            if left <= 0 and (asked or tries >= self.fewest_tries):
                 return
             error = yield asked or (min(longer, left) if left > 0 else longer)
             longer = min(2 * longer, self.longest_wait)

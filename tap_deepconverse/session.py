@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
+import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from singer_sdk.exceptions import ConfigurationError
 from typing_extensions import override
+
+from tap_deepconverse.failures import PageTooLargeError
+
+LARGEST_ANSWER = 1 << 28
+"""Bytes of an answer, decompressed. The documented 1000 records take a few millions."""
+
+LONGEST_ANSWER = 10
+"""How many times as long as it may be silent an answer may take altogether."""
+
+PIECE = 1 << 14
+"""Bytes to read at once: of what is compressed a thousand times as many may come of it."""
+
+# It logs URLs, with cursors that may tell of a record, and whatever stands in place of a header.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class UnusableCertificatesError(ConfigurationError):
@@ -16,7 +33,53 @@ class UnusableCertificatesError(ConfigurationError):
 
 
 class Session(requests.Session):
-    """A session that follows no redirect: the key would go along to wherever it points."""
+    """A session that follows no redirect, since the key would go along, and reads no answer without end."""
+
+    @override
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a request, and read its answer within bounds.
+
+        `requests` itself only minds how long nothing comes: an answer in drops would never end.
+
+        Args:
+            request: The request.
+            kwargs: Options of `requests`, the timeout in seconds among them.
+
+        Returns:
+            The answer, read whole.
+
+        Raises:
+            PageTooLargeError: If it is larger than any page.
+            ReadTimeout: If it does not come to an end.
+        """
+        response = super().send(request, **{**kwargs, "stream": True})
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            response.raw.shutdown()
+
+        watch = threading.Timer(LONGEST_ANSWER * kwargs["timeout"], end)
+        watch.daemon = True
+        watch.start()
+        pieces, size = [], 0
+        try:
+            for piece in response.iter_content(PIECE):
+                pieces.append(piece)
+                size += len(piece)
+                if size > LARGEST_ANSWER:
+                    msg = f"the answer has more than {LARGEST_ANSWER // (1 << 20)} MB"
+                    raise PageTooLargeError(msg)
+        except requests.RequestException:
+            if not is_late.is_set():
+                raise
+        finally:
+            watch.cancel()
+            response.close()
+        if is_late.is_set():
+            raise requests.ReadTimeout(request=request)
+        response._content = b"".join(pieces)  # noqa: SLF001  where `requests` keeps what has been read
+        return response
 
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:

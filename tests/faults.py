@@ -22,7 +22,7 @@ from typing_extensions import override
 from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.faults import FAULTS, EveryNth, comes_late, refuses, says, send_then
-from sandbox.server import Sandbox
+from sandbox.server import KEY, Sandbox
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.retries import Patience
 from tests.support import ROOT, Collector, Output, config_for, run_into
@@ -53,6 +53,7 @@ class Case:
         odd: What the records that were made odd hold, if the fault is that of a record and can be passed on.
         serving: Serves the sandbox.
         timeout: Seconds after which the tap waits no longer.
+        patience: Seconds after which the tap gives up.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Case:
     odd: Any = None
     serving: Callable[[Sandbox], AbstractContextManager[str]] = Sandbox.running
     timeout: int = 30
+    patience: float = 60
 
 
 @dataclass
@@ -143,6 +145,18 @@ def redirects_to_no_url(_: Response) -> Response:
         return ConnectionAbortedError()
 
     return Response(send_then(b"", redirect))
+
+
+def has_a_header_that_is_none(answer: Response) -> Response:
+    """Send a line among the headers that is none, with what must not be logged in it."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+
+    def send() -> Exception:
+        head = b"HTTP/1.1 200 OK\r\nno header but %b and customer1@example.com\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % (KEY.encode(), len(answer.data)) + answer.data)
+        return ConnectionAbortedError()
+
+    return Response(send_then(b"", send))
 
 
 def is_whole(answer: Response) -> Response:
@@ -240,7 +254,7 @@ TOO_LARGE = [
     Case("500 for a large page", lambda: where(asks_for_too_much, refuses(500, "Internal Server Error")), 1),
     Case("504 for a large page", lambda: where(asks_for_too_much, refuses(504, "Endpoint request timed out")), 1),
     Case("large page too late", lambda: where(asks_for_too_much_of_the_busiest_day, comes_late), 1, timeout=1),
-    Case("500 for each page that holds one certain record", lambda: fails_at_one_record, 1),
+    Case("500 for each page that holds one certain record", lambda: fails_at_one_record, 1, patience=0.5),
     Case("413 for whatever page", lambda: refuses(413, "Request Entity Too Large"), 1),
 ]
 
@@ -274,6 +288,7 @@ ODD = [
     Case("control characters as they are", lambda: holds(b'"a\x00\x1b[31m\n"'), odd="a\0\x1b[31m\n"),
     Case("half an emoji", lambda: holds(rb'"\ud83d!"'), odd="\ufffd!"),
     Case("text that is not UTF-8", lambda: holds(b'"caf\xe9"'), odd="caf\ufffd"),
+    Case("a line among the headers that is none", lambda: has_a_header_that_is_none),
     Case("a byte order mark", lambda: begins_with_byte_order_mark),
     Case("an integer of 100 digits", lambda: holds(b"7" * 100), odd=int("7" * 100)),
     Case("a million keys", lambda: holds(MANY_KEYS), 16, odd=dict.fromkeys(map(str, range(MANY)), 0)),
@@ -286,7 +301,6 @@ UNUSABLE = [
     Case("NaN", lambda: holds(b"NaN")),
     Case("a number with an exponent of 20 digits", lambda: holds(b"1e99999999999999999999")),
     Case("an integer of 5,000 digits", lambda: holds(b"7" * 5_000)),
-    Case("nested 5,000 times", lambda: holds(b"[" * 5_000 + b"]" * 5_000)),
     Case("nested a million times", lambda: holds(b'{"a":' * MANY + b"0" + b"}" * MANY)),
 ]
 
@@ -319,17 +333,18 @@ class Seen:
     state: Json = field(default_factory=dict)
 
 
-def run(url: str, concurrency: int, timeout: int, state: Json | None = None) -> Seen:
+def run(url: str, concurrency: int, case: Case, state: Json | None = None) -> Seen:
     """Run the tap over ten days, in some twenty windows and sixty requests."""
     config = config_for(
         url, start_date="2026-09-11", end_date="2026-09-23", window_days=1, page_size=PAGE_SIZE,
-        concurrency=concurrency, request_timeout=timeout,
+        concurrency=concurrency, request_timeout=case.timeout,
     )  # fmt: skip
     writer, warnings, logger = Collector(), Warnings(), logging.getLogger("tap-deepconverse")
     seen = Seen(writer.output, warnings.lines)
     logger.addHandler(warnings)
     try:
-        with mock.patch.object(ExportStream, "patience", Patience(first_wait=0.01, longest_wait=0.05)):
+        patience = Patience(first_wait=0.01, longest_wait=0.05, total=case.patience)
+        with mock.patch.object(ExportStream, "patience", patience):
             run_into(writer, config, state)
     except SingerSDKError as error:
         seen.error = str(error)
@@ -368,10 +383,10 @@ def observe(case: Case, concurrency: int) -> Row:
     sandbox = Sandbox(source(), fault=broken)
     sandbox.behaviour = type(sandbox.behaviour)(requests_per_second=0)
     with case.serving(sandbox) as url:
-        first = run(url, concurrency, case.timeout)
+        first = run(url, concurrency, case)
         assert broken.broken
         sandbox.fault = None
-        second = run(url, concurrency, case.timeout, first.state) if first.error else None
+        second = run(url, concurrency, case, first.state) if first.error else None
     for stream in ("conversations", "messages"):
         records = first.output.records(stream) + (second.output.records(stream) if second else [])
         if case.odd is not None:
@@ -410,6 +425,7 @@ def plainly(line: str) -> str:
     line = re.sub(r"the window from [-:\dTZ]+ to [-\d]+T[\d:]+Z", "the window", line)
     line = re.sub(r", in the window: waiting .*", "", line)
     line = re.sub(r"\b(record|page|pages of|after) \d+", r"\1 n", line)
+    line = re.sub(r" tries in \d+ s", " tries in n s", line)
     return line.replace("|", r"\|")
 
 

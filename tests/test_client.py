@@ -360,7 +360,7 @@ def test_an_outage_that_outlasts_patience_is_said_in_a_sentence_and_the_next_run
     writer = Collector()
     with pytest.raises(
         FatalAPIError,
-        match=r"^Bot 'bot', stream 'conversations': the API did not answer as it should \(HTTP 503: Service Una.*\); "
+        match=r"^Bot 'bot', stream 'conversations': .* \(HTTP 503: Service Unavailable\), in the window from .*; "
         r"given up after [3-5] tries in 0 s; the next run goes on from the last checkpoint\.$",
     ):
         run_into(writer, config)

@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import random
+import time
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.faults import CASES, CONCURRENCIES, HEAD, TABLE, observe
+from sandbox.faults import refuses
+from tests.faults import CASES, CONCURRENCIES, HEAD, TABLE, Case, observe
+
+if TYPE_CHECKING:
+    from flask import Response
 
 
 def rows() -> dict[str, str]:
@@ -20,3 +28,25 @@ def test_what_becomes_of_a_fault_is_as_the_table_says(name: str, concurrency: in
 
 def test_the_table_holds_no_more_than_has_been_seen() -> None:
     assert list(rows()) == list(CASES)
+
+
+def test_an_outage_of_whatever_holds_records_is_ridden_out() -> None:
+    """What holds none still comes, so it looks as if the pages were too large, even the smallest."""
+    over = time.monotonic() + 2
+
+    def fail_for_a_while(answer: Response) -> Response:
+        is_out = time.monotonic() < over and b'"_id"' in answer.data
+        return refuses(503, "Service Unavailable")(answer) if is_out else answer
+
+    row = observe(Case("out", lambda: fail_for_a_while, 1), 8)
+    assert row.outcome == "asked for in smaller pages; complete"
+
+
+@pytest.mark.parametrize("concurrency", CONCURRENCIES)
+def test_half_of_all_answers_may_be_broken(concurrency: int) -> None:
+    chance = random.Random(3)
+
+    def fail_by_chance(answer: Response) -> Response:
+        return refuses(503, "Service Unavailable")(answer) if chance.random() < 0.5 else answer
+
+    assert observe(Case("half", lambda: fail_by_chance, 1), concurrency).outcome.endswith("; complete")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
@@ -37,9 +38,13 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
     [
         ('{"message": "Forbidden"}', "Forbidden"),
         ('{"message": "Forbidden", "data": [{"text": "secret"}]}', "Forbidden"),
-        ('{"message": "a\\n  b\\u001b[31m\\u2028c"}', "a b [31m c"),
+        ('{"message": "a\\n  b\\u001b[31m\\u2028c"}', "a b[31m c"),
         (f'{{"message": "No {KEY} here"}}', "No *** here"),
         (f'{{"message": "No {quote(KEY, safe="")} here"}}', "No *** here"),
+        (f'{{"message": "No {quote(KEY, safe="").lower().replace("s3cret", "S3CRET")} here"}}', "No *** here"),
+        (f"No {html.escape(KEY)} here", "No *** here"),
+        (f"No {KEY.replace('/', '&#47;').replace('=', '&#x3D;')} here", "No *** here"),
+        (f"No {KEY[:4]}\u200b{KEY[4:]} here", "No *** here"),
         ("no healthy upstream\r\n", "no healthy upstream"),
         ('upstream said {"text": "secret"}', "upstream said"),
         ('{"error": "secret"}', "Bad Gateway"),
@@ -47,7 +52,7 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
         ('{"message": "', "Bad Gateway"),
         ('["secret"]', "Bad Gateway"),
         ('"secret"', "Bad Gateway"),
-        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"a\xff\xfe", "a\ufffd\ufffd"),
         (b"", "Bad Gateway"),
         (b'{"a":' * 100_000, "Bad Gateway"),
         (b"a" * 2_000_000, "Bad Gateway"),

@@ -245,3 +245,18 @@ def test_no_turn_is_taken_for_what_is_not_wanted_any_more() -> None:
         pace.wait_ahead(stopped, lambda: False)
     pace.wait(stopped)
     assert time.monotonic() - began < 0.9
+
+
+def test_a_failure_to_find_the_next_window_ends_the_reading() -> None:
+    source = Source()
+
+    def fail_after_three() -> Window | None:
+        window = source.next_window()
+        if window and window.start == 3:
+            msg = "no more"
+            raise ValueError(msg)
+        return window
+
+    readers = Readers(2, fail_after_three, source.pages, threading.Event())
+    with pytest.raises(ValueError, match="no more"):
+        take(readers, [])

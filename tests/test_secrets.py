@@ -80,7 +80,6 @@ def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serv
     config = write_json(config_for(url, request_timeout=1, start_date="2026-09-01", window_days=1, concurrency=16))
     done = command("--config", config, env={**os.environ, **LOUD})
     assert done.status == 0
-    assert "DEBUG" in done.log
     assert done.log.count("before try") == len(FAULTS)
     assert next(faults, None) is None
 

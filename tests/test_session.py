@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import ssl
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
 from singer_sdk.exceptions import FatalAPIError, SingerSDKError
+from werkzeug import Response
 
 from sandbox.server import Behaviour, Sandbox
 from tap_deepconverse.client import ExportStream
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_httpserver import HTTPServer
+    from werkzeug import Request
 
     from sandbox.archive import Archive
     from tests.conftest import Serve, WriteJson
@@ -158,6 +162,43 @@ def test_what_is_sent_in_the_clear_does_not_leave_the_machine_by_a_proxy(
             monkeypatch.setenv(name, proxy_url)
         assert sync(config_for(url)).records("conversations")
     assert (seen.targets, seen.sent) == ([], b"")
+
+
+def test_an_answer_that_comes_in_drops_is_not_waited_for_without_end(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ExportStream, "patience", Patience(total=0, fewest_tries=1))
+    monkeypatch.setattr("tap_deepconverse.session.LONGEST_ANSWER", 1)
+
+    def drops() -> Iterator[str]:
+        for _ in range(50):
+            time.sleep(0.2)
+            yield " "
+
+    def drip(_: Any) -> Response:
+        return Response(drops())
+
+    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(drip)
+    began = time.monotonic()
+    with pytest.raises(FatalAPIError, match="did not answer in time; if it is only slow, raise `request_timeout`"):
+        sync(one_window(httpserver.url_for(""), request_timeout=1, concurrency=1))
+    assert time.monotonic() - began < 5
+
+
+def test_an_answer_that_is_larger_than_any_page_is_not_taken_into_memory(httpserver: HTTPServer) -> None:
+    """Three hundred megabytes of blanks come compressed, as 300 kB, until pages of one record are asked for."""
+    bomb = gzip.compress(b" " * 300_000_000)
+
+    def burst(request: Request) -> Response:
+        if request.args["per_page"] == "1":
+            return Response('{"data": []}')
+        return Response(bomb, headers={"Content-Encoding": "gzip"})
+
+    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(burst)
+    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": []})
+    output = sync(one_window(httpserver.url_for(""), page_size=2))
+    assert output.records("conversations") == []
+    assert len(httpserver.log) >= 4
 
 
 def test_what_netrc_knows_of_the_host_is_not_sent_in_the_clear(
