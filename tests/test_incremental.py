@@ -92,7 +92,16 @@ def archive() -> Archive:
     return archive
 
 
-@pytest.mark.parametrize("reading", READINGS, ids=lambda reading: "-".join(map(str, reading.values())))
+@pytest.mark.parametrize(
+    ("concurrency", "reading"),
+    [
+        # How times are written matters only by how fine they are, or else once.
+        *((concurrency, r) for r in READINGS for concurrency in (1, 3) if r["times"] in {"seconds", "fraction"}),
+        *((16, reading) for reading in READINGS),
+    ],
+    indirect=["concurrency"],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else f"{value} at once",
+)
 def test_three_runs_find_every_change_under_every_reading(
     serve: Serve, archive: Archive, reading: dict[str, Any]
 ) -> None:
