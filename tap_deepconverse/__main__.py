@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 
@@ -21,6 +22,9 @@ def main() -> None:
     as sentences, and for a defect the places in the code alone: an exception's own words may hold what
     a record holds. The run ends with status 1.
     """
+    level = os.environ.get("TAP_DEEPCONVERSE_LOGLEVEL") or os.environ.get("LOGLEVEL") or "INFO"
+    if level.upper() not in logging.getLevelNamesMapping():
+        fail("TAP_DEEPCONVERSE_LOGLEVEL (or LOGLEVEL) in the environment must be DEBUG, INFO, WARNING or ERROR.")
     try:
         TapDeepConverse.cli()
     except TerminatedError as ending:

@@ -34,12 +34,16 @@ MAY_PASS = (
 
 OF_THE_ANSWER = (requests.ReadTimeout, ReadTimeoutError, requests.exceptions.ChunkedEncodingError)
 
+NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
+
+NO_PROXY_URL = "the proxy that the environment names has no URL that can be used; check HTTPS_PROXY and NO_PROXY"
+
 NO_PROXY = "no connection through the proxy that the environment names; check HTTPS_PROXY and NO_PROXY"
 
 CLAUSES: dict[type[BaseException], str] = {
     requests.exceptions.ProxyError: NO_PROXY,
-    requests.exceptions.InvalidURL: NO_PROXY,  # `api_url` has been found to be one
-    requests.exceptions.InvalidSchema: NO_PROXY,
+    requests.exceptions.InvalidURL: NO_PROXY_URL,  # `api_url` has been found to be one
+    requests.exceptions.InvalidSchema: NO_PROXY_URL,
     requests.Timeout: "the API did not answer in time; if it is only slow, raise `request_timeout`",
     ReadTimeoutError: "the API did not answer in time; if it is only slow, raise `request_timeout`",
     socket.gaierror: "the name of the API's host cannot be resolved; check the network and `api_url`",
@@ -64,9 +68,7 @@ def may_pass(failure: object) -> bool:
     if isinstance(failure, int):
         passing = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
         return failure in passing or failure >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return isinstance(failure, MAY_PASS) and not any(
-        isinstance(e, ssl.SSLCertVerificationError) for e in _causes(failure)
-    )
+    return isinstance(failure, MAY_PASS) and not any(map(_is_of_the_host, _causes(failure)))
 
 
 def may_be_of_the_page(failure: BaseException) -> bool:
@@ -101,9 +103,18 @@ def describe(error: BaseException) -> str:
                 f"the certificate of the API's host is not valid here ({cause.verify_message}); check `api_url`, and "
                 "if your network has certificates of its own, name their file in REQUESTS_CA_BUNDLE"
             )
+        if isinstance(cause, ssl.SSLError) and _is_of_the_host(cause):
+            return f"the API's host does not speak TLS as it should ({cause.reason}); check `api_url`"
         if clause := next((CLAUSES[kind] for kind in CLAUSES if isinstance(cause, kind)), None):
             return clause
     return f"no connection to the API ({type(error).__name__}); check the network and `api_url`"
+
+
+def _is_of_the_host(cause: BaseException) -> bool:
+    """See whether it is the host, and no passing trouble, that makes TLS fail."""
+    return isinstance(cause, ssl.SSLCertVerificationError) or (
+        isinstance(cause, ssl.SSLError) and cause.reason in NO_TLS
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -31,8 +31,14 @@ def json_object(file: IO[str] | None, option: str) -> IO[str] | None:
     try:
         text = file.read()
         is_object = isinstance(json.loads(text), dict)
-    except ValueError as error:
-        msg = f"The file given as `{option}` is not valid JSON ({getattr(error, 'msg', 'not text')})."
+    except json.JSONDecodeError as error:
+        what = f"not valid JSON ({error.msg}, line {error.lineno}, column {error.colno})" if text.strip() else "empty"
+        msg = f"The file given as `{option}` is {what}."
+        if option == "--state":
+            msg += " For a first run, leave the option out."
+        raise UnreadableFileError(msg) from None
+    except ValueError:
+        msg = f"The file given as `{option}` is not valid JSON (not text)."
         raise UnreadableFileError(msg) from None
     if not is_object:
         msg = f"The file given as `{option}` does not hold a JSON object."

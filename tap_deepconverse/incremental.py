@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import FatalSyncError, MapExpressionError
+from singer_sdk.exceptions import FatalSyncError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.messages import RecordMessage
@@ -31,6 +31,7 @@ from tap_deepconverse.quoting import field_names, name_of_record
 from tap_deepconverse.readers import Readers
 from tap_deepconverse.records import converters
 from tap_deepconverse.settings import parse_date
+from tap_deepconverse.stream_maps import explain_failure
 from tap_deepconverse.timestamps import format_time, parse_time
 from tap_deepconverse.windows import Coverage, Window, WindowPlanner, next_bookmark, shows_selection
 from tap_deepconverse.writer import PageWriter
@@ -120,6 +121,7 @@ class IncrementalStream(ExportStream):
         self._reading: Reading | None = None
         self._place: tuple[PlacedPage, int] | None = None
         self._versions_at_edges: dict[str, str] = {}
+        self._bot_name = ""
         self._notices: Notices  # of the bot that is being read
         self._is_selection_known = False
         self._held_back: list[tuple[Context, str]] | None = None
@@ -175,10 +177,13 @@ class IncrementalStream(ExportStream):
                 bot_name,
                 self.name,
                 f"{self.end:%Y-%m-%d %H:%M} UTC",
-                f"the bookmark is at {bookmark:%Y-%m-%d %H:%M} UTC" if bookmark else f"`start_date` is {start}",
+                f"the bookmark is at {bookmark:%Y-%m-%d %H:%M} UTC: should that be wrong, mend the state"
+                if bookmark
+                else f"`start_date` is {start}",
             )
             return
 
+        self._bot_name = bot_name
         self._notices = Notices(self.logger, bot_name, self.name)
         progress = Progress(start, self.end)
         with self.explained(bot_name), self._flushed():
@@ -417,16 +422,17 @@ class IncrementalStream(ExportStream):
         except RecursionError:
             raise self._failure_at_record(NESTED_TOO_DEEPLY) from None
         except Exception as error:  # noqa: BLE001  an expression may fail in any way
-            # Its own words may hold what the record holds; those of the SDK's error are the expression.
-            what = str(error).rstrip(".") if isinstance(error, MapExpressionError) else type(error).__name__
-            reason = f"cannot be brought into the form that `stream_maps` or the selection asks for: {what}"
+            what = explain_failure(error, self.config.get("stream_maps"))
+            reason = (
+                "cannot be brought into the form that `stream_maps` or the selection asks for "
+                f"({what}); check `stream_maps`, and that `stream_map_config` has what it uses"
+            )
             raise self._failure_at_record(reason) from None
 
     def _failure_at_record(self, reason: str) -> FatalSyncError:
         """Say which record it was that something failed at, and nothing of what it holds."""
         placed, position = self._place or ("the stream", 0)
-        bot_name = (self.context or {}).get("bot_name")
-        return FatalSyncError(f"Bot '{bot_name}', stream '{self.name}': record {position} of {placed} {reason}.")
+        return FatalSyncError(f"Bot '{self._bot_name}', stream '{self.name}': record {position} of {placed} {reason}.")
 
     def _notice_selection(self, window: Window, began: datetime, updated: datetime) -> None:
         """Say which time the API selects by, once a record settles it: the documentation does not."""

@@ -67,6 +67,9 @@ _json = msgspec.json.Encoder(decimal_format="number")
 LEVELS_AROUND = 30
 """How many more levels of nesting a record must leave for what it is written within: a message, calls."""
 
+SHORTEST_DEEP = 1_500
+"""Bytes below which no record is nested so deeply that this matters: a level takes two at least."""
+
 KEYS = (b"data", b"cursor")
 
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
@@ -108,10 +111,10 @@ class Page:
         """
         for position, data in enumerate(self.data, 1):
             try:
-                record = _record.decode(data)
-                written = _json.encode(_wrapped(record))
-                # Of a key that stands twice, one is lost in reading, and so is missing when it is written again.
                 text = bytes(data)
+                record = _record.decode(text)
+                written = _json.encode(record if len(text) < SHORTEST_DEEP else _wrapped(record))
+                # Of a key that stands twice, one is lost in reading, and so is missing when it is written again.
                 if (text.count(b":") != written.count(b":") or rb"\u003" in text) and repeats_key(text):
                     repeats(position)
             except msgspec.ValidationError:

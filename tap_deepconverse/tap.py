@@ -15,6 +15,7 @@ from tap_deepconverse.files import json_object
 from tap_deepconverse.quoting import Secret
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
 from tap_deepconverse.state import check_state
+from tap_deepconverse.stream_maps import stream_map_problems
 from tap_deepconverse.streams import Conversations, Messages
 from tap_deepconverse.termination import terminate
 from tap_deepconverse.writer import PageWriter
@@ -63,9 +64,9 @@ class TapDeepConverse(Tap):
             super().__init__(
                 config=given, parse_env_config=parse_env_config, validate_config=validate_config, state=state, **kwargs
             )
-            errors = problems(self.config, self.config_jsonschema) if validate_config else []
+            errors = self._problems() if validate_config else []
         except ConfigValidationError as error:
-            errors = problems(self.config, self.config_jsonschema) or error.errors
+            errors = self._problems() or error.errors
         except ValueError:
             errors = unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
             if not errors:
@@ -73,6 +74,13 @@ class TapDeepConverse(Tap):
         if errors:
             msg = "Config validation failed"
             raise ConfigValidationError(msg, errors=errors, schema=self.config_jsonschema) from None
+
+    def _problems(self) -> list[str]:
+        sentences = problems(self.config, self.config_jsonschema)
+        if not sentences and (stream_maps := self.config.get("stream_maps")):
+            fields = {stream.name: stream.schema["properties"] for stream in (Conversations, Messages)}
+            sentences = stream_map_problems(stream_maps, fields)
+        return sentences
 
     @property
     @override

@@ -203,6 +203,8 @@ def main(minutes: float, each: float, seed: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             soak = Soak(seed, Path(folder))
             figures = soak.run(min(each * 60, until - time.monotonic()))
+        equal = "differ" if figures.wrong else "are equal"
+        click.echo(f"Source and target {equal} after {figures.syncs.total()} syncs.")
         click.echo(json.dumps({"seed": seed, "behaviour": asdict(soak.sandbox.behaviour), **vars(figures)}))
         failed = failed or bool(figures.wrong)
         seed += 1

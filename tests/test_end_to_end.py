@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-import yaml
-from filelock import FileLock
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from tests.conftest import Serve, WriteJson
 
 STREAMS = ("conversations", "messages")
+OF_THE_EXTRACTOR = "    settings_group_validation:"
 BOTS = ("bot", "other")
 
 
@@ -211,25 +210,30 @@ def test_odd_data_loads(
 
 @pytest.fixture
 def meltano(tmp_path: Path) -> Callable[..., None]:
-    """Run `meltano run tap-deepconverse target-duckdb` over a source."""
+    """Run `meltano run tap-deepconverse target-duckdb` over a source, in a project of its own."""
+    project = tmp_path / "project"
+    (project / ".meltano").mkdir(parents=True)
+    for plugins in ("extractors", "loaders"):
+        (project / ".meltano" / plugins).symlink_to(ROOT / ".meltano" / plugins)
+    definition = (ROOT / "meltano.yml").read_text()
 
-    def run(url: str, *bot_names: str, **settings: Any) -> None:
+    def run(url: str, *bot_names: str, config: str = "", **variables: str) -> None:
+        before, after = definition.split(OF_THE_EXTRACTOR)
+        (project / "meltano.yml").write_text(before + config + OF_THE_EXTRACTOR + after)
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "MELTANO_DATABASE_URI": f"sqlite:///{tmp_path}/meltano.db",
             "TAP_DEEPCONVERSE_API_KEY": KEY,
             "TAP_DEEPCONVERSE_API_URL": url,
             "TAP_DEEPCONVERSE_BOT_NAMES": json.dumps(bot_names),
             "TAP_DEEPCONVERSE_START_DATE": "2026-01-01",
             "TARGET_DUCKDB_FILEPATH": str(tmp_path / "warehouse.duckdb"),
-            **{f"TAP_DEEPCONVERSE_{name.upper()}": json.dumps(value) for name, value in settings.items()},
+            **variables,
         }
-        with FileLock(ROOT / ".meltano/running"):  # it keeps one catalog for all runs of a project
-            done = subprocess.run(
-                ["meltano", "run", "tap-deepconverse", "target-duckdb"],  # noqa: S607
-                env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
-            )  # fmt: skip
+        done = subprocess.run(
+            ["meltano", "run", "--no-install", "tap-deepconverse", "target-duckdb"],  # noqa: S607
+            env=environment, cwd=project, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         sys.stderr.write(done.stdout + done.stderr)
         assert done.returncode == 0
 
@@ -259,7 +263,7 @@ def test_the_readme_s_masking_as_it_is_written(
     del without_email["metadata"]["user"]["email"]
     for conversation in others:
         conversation["undocumented"] = conversation["metadata"]["user"]["email"]
-    meltano(url, "bot", **yaml.safe_load(recipe)["config"], stream_map_config={"salt": "pepper"})
+    meltano(url, "bot", config=recipe, TAP_DEEPCONVERSE_STREAM_MAP_CONFIG='{"salt": "pepper"}')
 
     file = tmp_path / "warehouse.duckdb"
     with duckdb.connect(str(file), read_only=True) as connection:
@@ -271,7 +275,7 @@ def test_the_readme_s_masking_as_it_is_written(
     assert {name for name in columns["conversations"] if not name.startswith("_sdc")} == {
         "_id", "bot_name", "starttime", "lastactionat", "tags", "device", "customer",
     }  # fmt: skip
-    assert not columns["messages"] & {"outmsg", "userinput"}
+    assert not columns["messages"] & {"outmsg", "userinput", "undocumented"}
     assert rows.keys() == archive.conversations["bot"].keys()
     for conversation in others:
         user, system = conversation["metadata"]["user"], conversation["metadata"]["system"]

@@ -83,6 +83,13 @@ def test_a_certificate_that_is_not_trusted_ends_it_at_once(
     assert "before try" not in caplog.text
 
 
+def test_a_host_that_does_not_speak_tls_ends_it_at_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    _, url = serve()
+    with pytest.raises(FatalAPIError, match=r"does not speak TLS as it should \([A-Z_]+\); check `api_url`\.$"):
+        sync(config_for(url.replace("http:", "https:")))
+    assert "before try" not in caplog.text
+
+
 def test_a_certificate_for_another_name_is_not_trusted(
     archive: Archive, authority: trustme.CA, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

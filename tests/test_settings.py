@@ -157,3 +157,21 @@ def test_what_cannot_be_read_in_the_environment_is_named(variable: str, value: s
     assert done.status == 1
     assert sentence in done.log
     assert "Traceback" not in done.log
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_state_is_called_so(write_json: WriteJson, text: str) -> None:
+    state = write_json({}, "state.json")
+    state.write_text(text)
+    done = command("--config", write_json(config_for("http://127.0.0.1:1")), "--state", state)
+    assert done.status == 1
+    assert done.log.rstrip().endswith("The file given as `--state` is empty. For a first run, leave the option out.")
+
+
+def test_a_log_level_that_is_none_is_said_in_a_sentence(write_json: WriteJson) -> None:
+    environment = {**os.environ, "TAP_DEEPCONVERSE_LOGLEVEL": "chatty"}
+    done = command("--config", write_json(config_for("http://127.0.0.1:1")), env=environment)
+    assert done.status == 1
+    assert done.log == (
+        "TAP_DEEPCONVERSE_LOGLEVEL (or LOGLEVEL) in the environment must be DEBUG, INFO, WARNING or ERROR.\n"
+    )

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.exceptions import ConfigValidationError
+
+from tap_deepconverse.stream_maps import explain_failure, stream_map_problems
+from tests.support import command, config_for, sync
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve, WriteJson
+
+FIELDS = {"conversations": ["_id", "metadata", "startTime"], "messages": ["_id", "outMsg"]}
+NO_STREAM = "`stream_maps` names 'conversation', which is no stream: they are conversations and messages."
+
+
+@pytest.mark.parametrize(
+    ("stream_maps", "problems"),
+    [
+        ({}, []),
+        ({"conversations": {"metadata": "__NULL__", "new": "startTime", "__else__": None}, "messages": None}, []),
+        ({"__else__": None, "*s": {"metadata": "__NULL__"}}, []),
+        ({"masked": {"__source__": "messages", "outMsg": None}}, []),
+        ({"messages": {"rating": "__NULL__"}}, []),
+        ({"messages": {"outmsg": "outMsg"}}, []),
+        ({"conversation": {"metadata": None}}, [NO_STREAM]),
+        ({"conversation": "__NULL__"}, [NO_STREAM]),
+        ({"masked": {"__source__": "conversation"}}, [NO_STREAM]),
+        (
+            {"messages": {"outmsg": "__NULL__"}},
+            ["`stream_maps` leaves out 'outmsg' of 'messages', which is spelt 'outMsg'."],
+        ),
+    ],
+)
+def test_what_is_named_in_vain_is_said(stream_maps: dict[str, Any], problems: list[str]) -> None:
+    assert stream_map_problems(stream_maps, FIELDS) == problems
+
+
+def test_a_run_that_would_mask_nothing_does_not_begin(serve: Serve) -> None:
+    sandbox, url = serve()
+    with pytest.raises(ConfigValidationError) as refusal:
+        sync(config_for(url, stream_maps={"conversation": {"metadata": "__NULL__"}}))
+    assert refusal.value.errors == [NO_STREAM]
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("salt"), "KeyError: 'salt'"),
+        (KeyError("Anna Smith"), "KeyError"),
+        (KeyError(7), "KeyError"),
+        (KeyError(), "KeyError"),
+        (TypeError("can only concatenate 'Anna Smith'"), "TypeError"),
+    ],
+)
+def test_why_an_expression_failed_is_said_without_what_it_was_at(error: Exception, said: str) -> None:
+    assert explain_failure(error, {"conversations": {"x": "config['salt']"}}) == said
+
+
+def test_an_expression_that_fails_names_bot_place_and_settings(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    config = config_for(url, stream_maps={"conversations": {"hash": "sha256(config['salt'] + _id)"}})
+    done = command("--config", write_json(config))
+    assert done.status == 1
+    (line,) = [line for line in done.log.splitlines() if "ERROR" in line]
+    assert "Bot 'bot', stream 'conversations': record 1 of page 1 of the window from" in line
+    assert line.endswith("(KeyError: 'salt'); check `stream_maps`, and that `stream_map_config` has what it uses.")
+    assert "Traceback" not in done.log
+
+
+def test_an_expression_that_is_none_ends_it_in_a_sentence(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    done = command("--config", write_json(config_for(url, stream_maps={"conversations": {"x": "metadata["}})))
+    assert done.status == 1
+    assert "Failed to parse expression metadata[" in done.log.splitlines()[-1]
+    assert "Traceback" not in done.log
