@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,7 +58,8 @@ class Session(requests.Session):
 
         def end() -> None:
             is_late.set()
-            response.raw.shutdown()
+            with suppress(RuntimeError, ValueError):  # it has just come to its end
+                response.raw.shutdown()
 
         watch = threading.Timer(LONGEST_ANSWER * kwargs["timeout"], end)
         watch.daemon = True

@@ -95,7 +95,7 @@ def test_the_readme_says_how_long_the_tap_is_patient() -> None:
     patience = Patience()
     assert (patience.first_wait, patience.longest_wait, patience.total) == (1, 60, 360)
     assert LONGEST_WAIT_ASKED_FOR == 300
-    assert "after 1 s, 2 s, 4 s and so on up to a minute" in README
+    assert "after 1 s, 2 s, 4 s and so on up to about a minute" in README
     assert "gives up after six minutes" in README
     assert "asks to wait longer than five minutes" in README
 

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+import yaml
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
 from sandbox.demo import SCHEMA, warehouse_rows
 from sandbox.server import KEY, Sandbox
 from tests import postgres
-from tests.support import ROOT, TAP, config_for
+from tests.leaks import leaks
+from tests.support import ROOT, TAP, config_for, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -263,7 +265,13 @@ def test_the_readme_s_masking_as_it_is_written(
     del without_email["metadata"]["user"]["email"]
     for conversation in others:
         conversation["undocumented"] = conversation["metadata"]["user"]["email"]
+    for message in archive.messages["bot"].values():
+        message["undocumented"] = "customer1@example.com"
     meltano(url, "bot", config=recipe, TAP_DEEPCONVERSE_STREAM_MAP_CONFIG='{"salt": "pepper"}')
+    without_meltano = yaml.safe_load(recipe)["config"]
+    output = sync(config_for(url, "bot", stream_map_config={"salt": "pepper"}, **without_meltano))
+    assert output.records("messages")
+    assert leaks(json.dumps(output.messages)) == set()
 
     file = tmp_path / "warehouse.duckdb"
     with duckdb.connect(str(file), read_only=True) as connection:
@@ -275,7 +283,9 @@ def test_the_readme_s_masking_as_it_is_written(
     assert {name for name in columns["conversations"] if not name.startswith("_sdc")} == {
         "_id", "bot_name", "starttime", "lastactionat", "tags", "device", "customer",
     }  # fmt: skip
-    assert not columns["messages"] & {"outmsg", "userinput", "undocumented"}
+    assert {name for name in columns["messages"] if not name.startswith("_sdc")} == {
+        "_id", "bot_name", "conversationid", "time", "type", "useractiontype",
+    }  # fmt: skip
     assert rows.keys() == archive.conversations["bot"].keys()
     for conversation in others:
         user, system = conversation["metadata"]["user"], conversation["metadata"]["system"]
