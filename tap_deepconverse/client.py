@@ -104,7 +104,7 @@ class ExportStream(RESTStream[str | None]):
         """Build a request's parameters.
 
         Args:
-            context: What to ask for: see `asking_for`.
+            context: What to ask for: `bot_name`, `start_time` and `end_time` in Unix seconds, and `per_page`.
             next_page_token: The cursor from the answer before, or None for the first page.
 
         Returns:
