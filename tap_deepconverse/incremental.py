@@ -56,7 +56,7 @@ TO_THE_SECOND = len("2026-01-01T00:00:00")
 
 @dataclass(frozen=True, slots=True)
 class PlacedPage:
-    """A page, and where it stands: in which window, and how many came before it."""
+    """A page, and where it stands: in which window, and as which of its pages, from 1."""
 
     page: Page
     window: Window
