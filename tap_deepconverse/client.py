@@ -16,7 +16,7 @@ import backoff
 import requests
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
-from singer_sdk.exceptions import FatalAPIError, FatalSyncError, RetriableAPIError, SyncError
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
 from singer_sdk.streams.rest import PageContext
 from typing_extensions import override
 
@@ -177,7 +177,8 @@ class ExportStream(RESTStream[str | None]):
             context = context or {}
             if doubt.calls_for_small_page and context["per_page"] > 1:
                 self.pace.wait(stopped)
-                with suppress(FatalSyncError):  # a refusal of the small page says nothing of the other
+                # That the small page does not come says nothing of the other.
+                with suppress(SyncError, requests.RequestException):
                     func(self._request_for_small_page(context), context)
                     doubt.small_page_came()
             self.pace.wait(stopped)

@@ -398,6 +398,19 @@ class IncrementalStream(ExportStream):
             if began < first or newest > last:
                 self._notice_selection(reading.window, parse_time(began), parse_time(newest))
 
+    @override
+    def generate_child_contexts(self, record: Record, context: Context | None) -> Iterable[Context | None]:
+        """Generate no contexts of child streams: there are none.
+
+        Args:
+            record: A record. The SDK would evaluate the filters of stream maps on it, where failing explains nothing.
+            context: The partition.
+
+        Returns:
+            Nothing.
+        """
+        return ()
+
     @cached_property
     def _is_all_selected(self) -> bool:
         return all(self.mask.values())

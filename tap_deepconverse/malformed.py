@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,40 +88,44 @@ def record_with_number_that_is_none(body: bytes) -> int | None:
     Returns:
         The record's position, from 1, or None if no record does.
     """
-    numbers = (position for token, position, depth in _walk(body) if depth > 1 and token in _NUMBERS_THAT_ARE_NONE)
-    return next(numbers, None)
+    positions = (position for token, position, _ in _walk(body) if token in _NUMBERS_THAT_ARE_NONE)
+    return next(positions, None)
 
 
-def deepest_record(body: bytes) -> int:
+def deepest_record(body: bytes) -> int | None:
     """Find the record that is nested most deeply.
 
     Args:
         body: JSON.
 
     Returns:
-        The record's position, from 1.
+        The record's position, from 1, or None if that which is nested most deeply is no record.
     """
-    _, position = max(((depth, -position) for _, position, depth in _walk(body)), default=(0, -1))
-    return -position
+    depths = ((depth, position) for _, position, depth in _walk(body))
+    return max(depths, default=(0, None), key=itemgetter(0))[1]
 
 
-def _walk(body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Go through a page: each token, the position of the record that it is in, and its depth."""
-    depth, position = 0, 1
+def _walk(body: bytes) -> Iterator[tuple[bytes, int | None, int]]:
+    """Go through a page: each token, the position of the record that it is in, if it is in one, and its depth."""
+    depth, key, position = 0, b"", None
     for match in _tokens.finditer(body):
         token = match[0]
         if token in b"[{":
             depth += 1
-            if depth == 2:  # noqa: PLR2004
+            if depth == 2 and key == b'"data"':  # noqa: PLR2004
                 position = 1
         elif token in b"]}":
             depth -= 1
-        elif token == b"," and depth == 2:  # noqa: PLR2004
+            if depth == 1:
+                position = None
+        elif token == b"," and depth == 2 and position:  # noqa: PLR2004
             position += 1
+        elif depth == 1 and token.startswith(b'"'):
+            key = token
         yield token, position, depth
 
 
-def repeats_one_of(keys: Collection[bytes], body: bytes) -> bool:
+def repeats_one_of(keys: Collection[str], body: bytes) -> bool:
     """See whether a page has one of its own keys twice, of which readers keep the last.
 
     Args:
@@ -131,8 +136,10 @@ def repeats_one_of(keys: Collection[bytes], body: bytes) -> bool:
         Whether it has. Keys within records do not count.
     """
     own = [token for token, _, depth in _walk(body) if depth == 1]
-    seen = Counter(token for before, token in pairwise(own) if before in {b"{", b","})
-    return any(seen[b'"%b"' % key] > 1 for key in keys)
+    seen = Counter(
+        json.loads(token) for before, token in pairwise(own) if before in {b"{", b","} and token.startswith(b'"')
+    )
+    return any(seen[key] > 1 for key in keys)
 
 
 def repeats_key(record: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,10 @@ LEVELS_AROUND = 30
 SHORTEST_DEEP = 1_500
 """Bytes below which no record is nested so deeply that this matters: a level takes two at least."""
 
-KEYS = (b"data", b"cursor")
+KEYS = ("data", "cursor")
+
+_KEYS_IN_JSON = tuple(b'"%b"' % key.encode() for key in KEYS)
+_escaped_letter = re.compile(rb"\\u00[67]")
 
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
 NO_OBJECT = "is not an object"
@@ -197,11 +201,15 @@ def parse_page(body: bytes) -> Page:
         msg = "the answer is empty" if not body.strip() else "the answer is not JSON"
         raise InvalidPageError(msg) from None
     except RecursionError:
-        raise UnusableRecordError(deepest_record(body), NESTED_TOO_DEEPLY) from None
+        if position := deepest_record(body):
+            raise UnusableRecordError(position, NESTED_TOO_DEEPLY) from None
+        msg = f"the answer {NESTED_TOO_DEEPLY}"
+        raise InvalidPageError(msg) from None
     if not read.data and (read.error or read.errors):
         msg = "the answer is an error, with no records"
         raise InvalidPageError(msg)
-    if any(body.count(b'"%b"' % key) > 1 for key in KEYS) and repeats_one_of(KEYS, body):
+    may_repeat = any(body.count(key) > 1 for key in _KEYS_IN_JSON) or _escaped_letter.search(body)
+    if may_repeat and repeats_one_of(KEYS, body):
         msg = "the answer has `data` or `cursor` twice"
         raise InvalidPageError(msg)
     return Page(read.data, read.cursor, has_lost_text)

@@ -27,6 +27,7 @@ LARGEST_ERROR = 1_048_576
 MOST_NAMES = 10
 """How many field names are repeated at once."""
 
+_ascii_escape = re.compile(r"\\u00([0-7][0-9a-fA-F])")
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _DOCUMENTED_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -65,8 +66,9 @@ def one_line(text: str, secret: str) -> str:
         At most `LONGEST_QUOTE` characters, all of which can be printed. What begins with a brace is left
         out: it may be a record.
     """
+    text = _ascii_escape.sub(lambda escape: chr(int(escape[1], 16)), text.replace(secret, "***"))
     text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in unescape(unquote(text)))
-    for written in (secret, secret.replace("\\", "\\\\").replace('"', '\\"')):
+    for written in (secret, unescape(unquote(secret)), secret.replace("\\", "\\\\").replace('"', '\\"')):
         text = text.replace(written, "***")
     text, _, _ = text.partition("{")
     line = " ".join(text.split())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 import threading
 from contextlib import suppress
@@ -25,9 +24,6 @@ LONGEST_ANSWER = 10
 PIECE = 1 << 14
 """Bytes to read at once: of what is compressed a thousand times as many may come of it."""
 
-# It logs URLs, with cursors that may tell of a record, and whatever stands in place of a header.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
-
 
 class UnusableCertificatesError(ConfigurationError):
     """The CA bundle named in the environment cannot be used."""
@@ -40,7 +36,7 @@ class Session(requests.Session):
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send a request, and read its answer within bounds.
 
-        `requests` itself only minds how long nothing comes: an answer in drops would never end.
+        `requests` itself only minds how long nothing comes: a body in drops would never end.
 
         Args:
             request: The request.
@@ -58,7 +54,7 @@ class Session(requests.Session):
 
         def end() -> None:
             is_late.set()
-            with suppress(RuntimeError, ValueError):  # it has just come to its end
+            with suppress(OSError, RuntimeError, ValueError):  # it has just come to its end
                 response.raw.shutdown()
 
         watch = threading.Timer(LONGEST_ANSWER * kwargs["timeout"], end)
@@ -72,7 +68,7 @@ class Session(requests.Session):
                 if size > LARGEST_ANSWER:
                     msg = f"the answer has more than {LARGEST_ANSWER // (1 << 20)} MB"
                     raise PageTooLargeError(msg)
-        except requests.RequestException:
+        except (requests.RequestException, OSError, ValueError):
             if not is_late.is_set():
                 raise
         finally:

@@ -29,7 +29,7 @@ def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Col
     sentences = []
     for name, definition in stream_maps.items():
         details = definition if isinstance(definition, dict) else {}
-        source = details.get("__source__", name)
+        source = str(details.get("__source__", name))
         streams = [stream for stream in fields if fnmatchcase(stream, source)]
         if not streams and source != "__else__":
             sentences.append(f"`stream_maps` names '{source}', which is no stream: they are {' and '.join(fields)}.")

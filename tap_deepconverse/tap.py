@@ -12,6 +12,7 @@ from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
 from tap_deepconverse.files import json_object
+from tap_deepconverse.logs import keep_quiet
 from tap_deepconverse.quoting import Secret
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
 from tap_deepconverse.state import check_state
@@ -57,6 +58,7 @@ class TapDeepConverse(Tap):
             UnreadableStateError: If the state is not of that form.
             ConfigValidationError: If they are not; its errors are a sentence for each setting to mend.
         """
+        keep_quiet()
         if state is not None:
             check_state(state)
         given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
@@ -67,6 +69,10 @@ class TapDeepConverse(Tap):
             errors = self._problems() if validate_config else []
         except ConfigValidationError as error:
             errors = self._problems() or error.errors
+        except (AttributeError, IndexError, TypeError):
+            if "stream_maps" not in self.config:
+                raise
+            errors = ["`stream_maps` is not of the form that the SDK's documentation describes."]
         except ValueError:
             errors = unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
             if not errors:

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from flask import request
 
 from sandbox.faults import refuses
 from tests.faults import CASES, CONCURRENCIES, HEAD, TABLE, Case, observe
@@ -50,3 +51,13 @@ def test_half_of_all_answers_may_be_broken(concurrency: int) -> None:
         return refuses(503, "Service Unavailable")(answer) if chance.random() < 0.5 else answer
 
     assert observe(Case("half", lambda: fail_by_chance, 1), concurrency).outcome.endswith("; complete")
+
+
+def test_a_page_is_asked_for_again_whether_the_small_one_comes_or_not() -> None:
+    failures = iter(range(8))
+
+    def fail(answer: Response) -> Response:
+        is_small = request.args["per_page"] == "1"
+        return refuses(500, "No")(answer) if is_small or next(failures, None) is not None else answer
+
+    assert observe(Case("small ones fail", lambda: fail, 1), 1).outcome == "asked again; complete"

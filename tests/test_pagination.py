@@ -158,6 +158,8 @@ def test_a_key_that_stands_twice_is_noticed_and_the_last_one_counts(record: byte
         b'{"data": [{"_id": "a"}], "data": [{"_id": "b"}], "cursor": null}',
         b'{"cursor": "next", "data": [{"_id": "a"}], "cursor": null}',
         b'{"data":[{"_id":"a","x":{"data":1}}],"x":[{},{"data":[]}],"data":[{"_id":"b"}]}',
+        b'{"data": [{"_id": "a"}], "d\\u0061ta": []}',
+        b'{"cursor": "next", "data": [], "curs\\u006fr": null}',
     ],
 )
 def test_a_page_that_has_its_records_or_its_cursor_twice_is_not_taken(body: bytes) -> None:
@@ -188,8 +190,15 @@ def test_what_says_that_there_is_no_error_is_a_page(says: dict[str, Any]) -> Non
 
 
 def test_nan_beside_the_records_is_not_laid_to_one() -> None:
-    with pytest.raises(InvalidPageError, match="not JSON"):
-        parse_page(b'{"took": NaN, "data": [{"_id": "a"}]}')
+    for beside in (b'"took": NaN', b'"stats": {"a": 1, "b": NaN}', b'"stats": [1, 2, NaN]'):
+        for body in (b'{%b, "data": [{"_id": "a"}]}', b'{"data": [{"_id": "a"}], %b}'):
+            with pytest.raises(InvalidPageError, match="not JSON"):
+                parse_page(body % beside)
+
+
+def test_nesting_beside_the_records_is_not_laid_to_one() -> None:
+    with pytest.raises(InvalidPageError, match="the answer is nested more deeply"):
+        parse_page(b'{"data": [{"_id": "a"}, {"_id": "b"}], "error": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
 
 @pytest.mark.parametrize("depth", range(900, 1_000, 7))

@@ -44,6 +44,7 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
         (f'{{"message": "No {quote(KEY, safe="").lower().replace("s3cret", "S3CRET")} here"}}', "No *** here"),
         (f"No {html.escape(KEY)} here", "No *** here"),
         (f"No {KEY.replace('/', '&#47;').replace('=', '&#x3D;')} here", "No *** here"),
+        (f"No {KEY.replace('&', chr(92) + 'u0026')} here", "No *** here"),
         (f"No {KEY[:4]}\u200b{KEY[4:]} here", "No *** here"),
         ("no healthy upstream\r\n", "no healthy upstream"),
         ('upstream said {"text": "secret"}', "upstream said"),
@@ -65,6 +66,12 @@ def test_of_an_error_its_message_is_repeated_and_nothing_that_may_be_a_record(bo
 def test_what_is_no_error_is_not_repeated_unless_it_says_message() -> None:
     assert own_words(answer("secret", 200, "OK"), KEY) == "OK"
     assert own_words(answer('{"message": "Limit Exceeded"}', 200, "OK"), KEY) == "Limit Exceeded"
+
+
+@pytest.mark.parametrize("key", ["k%41y-secret", "a&amp;b-secret", 'say "secret"'[4:]])
+def test_a_key_that_looks_encoded_is_not_repeated(key: str) -> None:
+    for body in (f"No {key} here", f"No {quote(key, safe='')} here", f"No {html.escape(key)} here"):
+        assert own_words(answer(body), key) == "No *** here"
 
 
 def test_a_long_error_is_cut() -> None:

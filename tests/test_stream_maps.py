@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,3 +77,41 @@ def test_an_expression_that_is_none_ends_it_in_a_sentence(serve: Serve, write_js
     assert done.status == 1
     assert "Failed to parse expression metadata[" in done.log.splitlines()[-1]
     assert "Traceback" not in done.log
+
+
+@pytest.mark.parametrize(
+    "stream_maps",
+    [
+        {"conversations": {"__source__": None}},
+        {"conversations": {"x": ""}},
+        {"conversations": {"__else__": "x"}},
+        {"conversations": 7},
+        {"__else__": "x"},
+    ],
+)
+def test_stream_maps_of_another_form_end_it_in_a_sentence(
+    serve: Serve, write_json: WriteJson, stream_maps: dict[str, Any]
+) -> None:
+    _, url = serve()
+    done = command("--config", write_json(config_for(url, stream_maps=stream_maps)))
+    assert done.status == 1
+    assert "please report it" not in done.log
+    assert "Traceback" not in done.log
+
+
+@pytest.mark.parametrize("expression", ["metadata['zz'] == 1", "1 / 0", "metadata['user']['email'] + 1"])
+def test_a_filter_that_fails_names_the_record(serve: Serve, write_json: WriteJson, expression: str) -> None:
+    _, url = serve()
+    config = config_for(url, stream_maps={"conversations": {"__filter__": expression}})
+    done = command("--config", write_json(config))
+    assert done.status == 1
+    assert "Bot 'bot', stream 'conversations': record 1 of page 1 of the window from" in done.log.splitlines()[-1]
+
+
+def test_what_a_filter_makes_of_a_record_is_not_logged(serve: Serve, write_json: WriteJson) -> None:
+    sandbox, url = serve()
+    filters = {"conversations": {"__filter__": "metadata"}, "messages": {"__filter__": "userInput or outMsg"}}
+    environment = {**os.environ, "TAP_DEEPCONVERSE_LOGLEVEL": "DEBUG"}
+    done = command("--config", write_json(config_for(url, stream_maps=filters)), env=environment)
+    assert done.status == 0
+    assert done.newest("conversations").keys() == sandbox.archive.conversations["bot"].keys()
