@@ -249,7 +249,7 @@ class ExportStream(RESTStream[str | None]):
             context["bot_name"],
             self.name,
             describe(error),
-            window_of(details),
+            window_of(context),
             details["wait"],
             details["tries"] + 1,
         )
@@ -259,7 +259,8 @@ class ExportStream(RESTStream[str | None]):
         msg = describe(error)
         if may_pass(error):
             tries, elapsed = details["tries"], in_words(details["elapsed"])
-            msg += f", in {window_of(details)}; given up after {tries} tries in {elapsed}; {GOES_ON}"
+            _, context = details["args"]
+            msg += f", in {window_of(context)}; given up after {tries} tries in {elapsed}; {GOES_ON}"
         raise FatalAPIError(msg) from error
 
     @override
@@ -296,16 +297,15 @@ class ExportStream(RESTStream[str | None]):
             raise FatalAPIError(msg) from error
 
 
-def window_of(details: Details) -> Window:
+def window_of(context: Context) -> Window:
     """Name the window that was asked for.
 
     Args:
-        details: Of a request that was tried again: those of the function that sends it.
+        context: That of a request.
 
     Returns:
         The window.
     """
-    _, context = details["args"]
     return Window(context["start_time"], context["end_time"])
 
 

@@ -500,7 +500,7 @@ class IncrementalStream(ExportStream):
                 )
             except RecursionError:
                 raise self._failure_at_record(NESTED_TOO_DEEPLY) from None
-        if len(row) > len(self._converters):
+        if len(row) > len(self._converters) and self._undocumented_field_lines < MOST_NAMED:
             self._name_undocumented_fields(row)
         return None if self._is_older_version(row) else row
 
@@ -522,7 +522,7 @@ class IncrementalStream(ExportStream):
 
     def _name_undocumented_fields(self, row: Record) -> None:
         new = row.keys() - self._converters.keys() - self._undocumented_fields
-        if new and self._undocumented_field_lines < MOST_NAMED:
+        if new:
             self._undocumented_fields.update(new)
             self._undocumented_field_lines += 1
             self.logger.info(

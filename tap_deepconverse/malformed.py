@@ -56,11 +56,9 @@ def mend(body: bytes) -> Mended:
         The same, if nothing of that applies, be it JSON or not.
     """
     body = body.removeprefix(codecs.BOM_UTF8)
-    whole, lone_halves = _escapes.subn(lambda escape: rb"\ufffd" if escape[1] else escape[0], body)
-    has_lost_text = bool(lone_halves) and whole != body
+    whole = _escapes.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], body)
     text = whole.decode("utf-8", "replace").encode()
-    has_lost_text = has_lost_text or text != whole
-    return Mended(_strings.sub(_with_control_characters_escaped, text), has_lost_text)
+    return Mended(_strings.sub(_with_control_characters_escaped, text), has_lost_text=text != body)
 
 
 def _with_control_characters_escaped(string: re.Match[bytes]) -> bytes:

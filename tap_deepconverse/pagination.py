@@ -195,8 +195,7 @@ def parse_page(body: bytes) -> Page:
         msg = f"the answer is not a page: {error}"
         raise InvalidPageError(msg) from None
     except msgspec.DecodeError:
-        position = record_with_number_that_is_none(body)
-        if position and _is_page_but_for_numbers(body):
+        if _is_page_but_for_numbers(body) and (position := record_with_number_that_is_none(body)):
             raise UnusableRecordError(position, NO_NUMBER) from None
         msg = "the answer is empty" if not body.strip() else "the answer is not JSON"
         raise InvalidPageError(msg) from None

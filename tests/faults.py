@@ -22,7 +22,7 @@ from typing_extensions import override
 from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.faults import FAULTS, EveryNth, comes_late, refuses, says, send_then
-from sandbox.server import KEY, Sandbox
+from sandbox.server import KEY, Behaviour, Sandbox
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.retries import Patience
 from tests.support import ROOT, Collector, Output, config_for, run_into
@@ -380,8 +380,7 @@ def observe(case: Case, concurrency: int) -> Row:
         AssertionError: If what has arrived at the end is not what the source holds.
     """
     broken = EveryNth(case.every, case.fault())
-    sandbox = Sandbox(source(), fault=broken)
-    sandbox.behaviour = type(sandbox.behaviour)(requests_per_second=0)
+    sandbox = Sandbox(source(), Behaviour(requests_per_second=0), fault=broken)
     with case.serving(sandbox) as url:
         first = run(url, concurrency, case)
         assert broken.broken
