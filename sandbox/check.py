@@ -50,7 +50,7 @@ def received_rows(rows: Iterable[Record], *, appended: bool = False) -> Rows:
     """Bring the rows of any target into the form of `expected_rows`, without changing what they say.
 
     Args:
-        rows: Rows by the names of their columns. Times are datetimes (UTC where naive) or RFC 3339;
+        rows: Rows by the names of their columns. Times are datetimes or ISO 8601, in UTC where they are naive;
             objects and lists may be JSON text.
         appended: Whether the rows are an append-only log, in which the last version of a row counts.
 
@@ -91,10 +91,10 @@ def differences(expected: Rows, received: Rows) -> list[str]:
 
 
 def _value(name: str, value: Any) -> Any:
+    if isinstance(value, str) and name in {"starttime", "lastactionat", "time"}:
+        value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    if isinstance(value, str) and name in {"starttime", "lastactionat", "time"}:
-        return datetime.fromisoformat(value)
     if isinstance(value, str) and name in {"tags", "metadata", "outmsg", "userinput"} and value[:1] in {"{", "["}:
         return json.loads(value)
     return value

@@ -1,84 +1,88 @@
-"""The main job, seen from beginning to end: Export API -> Meltano -> DuckDB (`make demo`)."""
+"""The main job, seen from beginning to end: Export API -> Meltano -> PostgreSQL (`make demo`)."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 from rich.console import Console
 from rich.table import Table
 
 from sandbox.archive import sample_archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
+from sandbox.postgres import NOT_INSTALLED, is_installed, new_folder, server, shell
 from sandbox.server import KEY, Sandbox
 
+if TYPE_CHECKING:
+    from sandbox.postgres import Database
+
 FOLDER = Path("output/demo")
-DATABASE = FOLDER / "warehouse.duckdb"
+DATA = FOLDER / "postgres"
 SCHEMA = "deepconverse"
 DAYS = 120
 STREAMS = ("conversations", "messages")
 OUTCOMES = ("resolved", "informed", "liveChat")
-TAGS = f"FROM {SCHEMA}.conversations SELECT bot_name, unnest(tags::VARCHAR[]) AS tag"
-QUERY = f"FROM ({TAGS}) SELECT tag, count(*) GROUP BY ALL ORDER BY ALL"
+QUERY = "SELECT locale, count(*) FROM conversations GROUP BY 1 ORDER BY 2 DESC;"
 
 console = Console(highlight=False)
 
 
 def main() -> int:
-    """Run the job twice, with some life in between, and hold the warehouse against the source.
+    """Run the job twice, with some life in between, and compare the warehouse with the source.
 
     Returns:
         The exit status: 0 if the warehouse holds just what the source holds.
     """
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    if not is_installed():
+        console.print(f"{NOT_INSTALLED}. The demo needs it; the tap does not.")
+        return 1
+    data = new_folder(DATA)  # before the rest goes, while the link to root's data is still there
+    for path in FOLDER.iterdir():
+        if path != data:
+            path.unlink()
     sandbox = Sandbox(sample_archive(days=DAYS))
-    with sandbox.running() as url:
+    with server(data) as warehouse, sandbox.running() as url:
         console.print(f"The sandbox plays the Export API at {url}, with 3 requests a second for each endpoint.\n")
-        run_job("first", url)
-        first = {stream: warehouse_rows(DATABASE, stream) for stream in STREAMS}
+        run_job("first", url, warehouse)
+        first = {stream: warehouse_rows(warehouse, stream) for stream in STREAMS}
         with console.status("The customers go on talking …"):
             time.sleep(2)
             sandbox.archive.live(int(time.time() * 1000))
             time.sleep(1)
-        run_job("second", url)
-        second = {stream: warehouse_rows(DATABASE, stream) for stream in STREAMS}
+        run_job("second", url, warehouse)
+        second = {stream: warehouse_rows(warehouse, stream) for stream in STREAMS}
 
-    console.print()
-    console.print(rows_table(first, second))
-    console.print(outcomes_table(second["conversations"]))
     wrong = [line for stream in STREAMS for line in differences(expected_rows(sandbox, stream), second[stream])]
     if wrong:
         console.print(f"[red]The warehouse and the source differ in {len(wrong)} rows:[/red]", *wrong[:10], sep="\n")
         return 1
     total = sum(map(len, second.values()))
-    console.print(f"Held against the source row by row: all {total:,} rows are there, and every value is the same.\n")
-    connect = f"import duckdb; warehouse = duckdb.connect('{DATABASE}')"
-    code = f"{connect}; warehouse.sql('{QUERY}').show()"
-    console.print(f"The database is {DATABASE}. Try this, for example:\n")
-    print(f'  .venv/bin/python -c "{code}"\n', flush=True)  # noqa: T201
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+    console.print(f"Compared with the source row by row: all {total:,} rows are there, and every value is the same.\n")
+    console.print(rows_table(first, second))
+    console.print(outcomes_table(second["conversations"]))
+    console.print("To look further, open a shell on the database with [bold]make psql[/bold], and try for example:\n")
+    console.print(f"  {QUERY}\n", soft_wrap=True)
     return 0
 
 
-def run_job(which: str, url: str) -> None:
-    """Run `meltano run tap-deepconverse target-duckdb`.
+def run_job(which: str, url: str, warehouse: Database) -> None:
+    """Run `meltano run tap-deepconverse target-postgres`.
 
     Args:
         which: A name for the run.
         url: Where the Export API is.
+        warehouse: Where to load into.
 
     Raises:
         SystemExit: If the job fails; its log is shown first.
     """
-    command = ["meltano", "run", "tap-deepconverse", "target-duckdb"]
+    command = ["meltano", "run", "tap-deepconverse", "target-postgres"]
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -87,8 +91,8 @@ def run_job(which: str, url: str) -> None:
         "TAP_DEEPCONVERSE_API_KEY": KEY,
         "TAP_DEEPCONVERSE_BOT_NAMES": '["shop-assistant", "r3-218210"]',
         "TAP_DEEPCONVERSE_START_DATE": (datetime.now(UTC) - timedelta(days=DAYS + 1)).date().isoformat(),
-        "TARGET_DUCKDB_FILEPATH": str(DATABASE),
-        "TARGET_DUCKDB_DEFAULT_TARGET_SCHEMA": SCHEMA,
+        "TARGET_POSTGRES_SQLALCHEMY_URL": warehouse.sqlalchemy_url,
+        "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": SCHEMA,
     }
     log = FOLDER / f"{which}-run.log"
     began = time.monotonic()
@@ -101,20 +105,17 @@ def run_job(which: str, url: str) -> None:
     console.print(f"{' '.join(command)}: the {which} run took {time.monotonic() - began:.0f} s; its log is {log}.")
 
 
-def warehouse_rows(database: Path, stream: str) -> Rows:
+def warehouse_rows(warehouse: Database, stream: str) -> Rows:
     """Read a table of a warehouse.
 
     Args:
-        database: The DuckDB database.
+        warehouse: The database.
         stream: The stream that filled it.
 
     Returns:
         Its rows, by their `_id`.
     """
-    with duckdb.connect(str(database), read_only=True) as connection:
-        result = connection.execute(f"SELECT * FROM {SCHEMA}.{stream}")  # noqa: S608
-        columns = [column[0] for column in result.description or ()]
-        return received_rows(dict(zip(columns, row, strict=True)) for row in result.fetchall())
+    return received_rows(warehouse.execute(f"SELECT * FROM {SCHEMA}.{stream}"))  # noqa: S608
 
 
 def rows_table(first: dict[str, Rows], second: dict[str, Rows]) -> Table:
@@ -127,10 +128,8 @@ def rows_table(first: dict[str, Rows], second: dict[str, Rows]) -> Table:
     Returns:
         A table with a line for each bot and stream.
     """
-    table = Table(
-        "bot", "stream", title="Rows in the warehouse, after the first run and the second", title_justify="left"
-    )
-    for heading in ("first run", "new since", "updated since", "in all"):
+    table = Table("bot", "stream", title="Rows in the warehouse after two runs", title_justify="left")
+    for heading in ("first run", "then new", "updated", "in all"):
         table.add_column(heading, justify="right")
     for bot_name in sorted({row["bot_name"] for row in second["conversations"].values()}):
         for stream in STREAMS:
@@ -160,5 +159,17 @@ def outcomes_table(conversations: Rows) -> Table:
     return table
 
 
+def look() -> int:
+    """Open a shell on the demo's database (`make psql`).
+
+    Returns:
+        The exit status.
+    """
+    if not (DATA / "PG_VERSION").exists():
+        console.print("There is no demo database yet: run [bold]make demo[/bold] first.")
+        return 1
+    return shell(DATA, SCHEMA)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(look() if sys.argv[1:] == ["psql"] else main())

@@ -9,10 +9,13 @@ import pytest
 from sandbox.archive import DAY, Archive
 from sandbox.server import Behaviour, Sandbox
 from tests.leaks import leaks
+from tests.warehouses import database, in_csv, in_duckdb, in_jsonl, in_postgres, new_databases
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
+
+__all__ = ["database", "in_csv", "in_duckdb", "in_jsonl", "in_postgres", "new_databases"]
 
 LOGS = ("log", "stderr")
 

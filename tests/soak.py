@@ -1,6 +1,6 @@
 """Syncs, one after the other, while everything goes wrong that may: `make soak`.
 
-A bot talks on while the tap reads it, by the real command into the real `target-duckdb`. Answers are
+A bot talks on while the tap reads it, by the real command into the real `target-postgres`. Answers are
 broken in every way that the sandbox knows, the server goes away and comes back, and the tap or the
 target is killed at any moment. What then is in the target has to be what is in the source.
 """
@@ -27,6 +27,7 @@ from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows
 from sandbox.demo import SCHEMA, warehouse_rows
 from sandbox.faults import Sometimes
+from sandbox.postgres import server
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS, Behaviour, Sandbox
 from tests.leaks import leaks
 from tests.support import ROOT, TAP, config_for
@@ -34,9 +35,10 @@ from tests.support import ROOT, TAP, config_for
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from sandbox.postgres import Database
     from tests.support import Json
 
-TARGET = ROOT / ".meltano/loaders/target-duckdb/venv/bin/target-duckdb"
+TARGET = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
 STREAMS = ("conversations", "messages")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MOST_TRIES = 10
@@ -57,12 +59,13 @@ class Figures:
 class Soak:
     """One source and one target, with chances of their own."""
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    def __init__(self, seed: int, folder: Path, warehouse: Database) -> None:
         """Begin with a bot that has a past, and an empty target.
 
         Args:
             seed: Decides how the API behaves and what goes wrong.
-            folder: Where to keep the target and the state.
+            folder: Where to keep the settings and the state.
+            warehouse: An empty database to load into.
         """
         self.folder = folder
         self.figures = Figures()
@@ -83,8 +86,9 @@ class Soak:
         self._state = folder / "state.json"
         self._config = folder / "tap.json"
         self._target = folder / "target.json"
-        self._warehouse = folder / "warehouse.duckdb"
-        self._target.write_text(json.dumps({"filepath": str(self._warehouse), "default_target_schema": SCHEMA}))
+        self._warehouse = warehouse
+        settings = {"sqlalchemy_url": warehouse.sqlalchemy_url, "default_target_schema": SCHEMA}
+        self._target.write_text(json.dumps(settings))
 
     def run(self, seconds: float) -> Figures:
         """Sync again and again, and hold the target against the source at the end.
@@ -200,8 +204,8 @@ def main(minutes: float, each: float, seed: int) -> None:
     until = time.monotonic() + minutes * 60
     failed = False
     while time.monotonic() < until:
-        with tempfile.TemporaryDirectory() as folder:
-            soak = Soak(seed, Path(folder))
+        with tempfile.TemporaryDirectory() as folder, server(Path(folder, "data")) as warehouse:
+            soak = Soak(seed, Path(folder), warehouse)
             figures = soak.run(min(each * 60, until - time.monotonic()))
         equal = "differ" if figures.wrong else "are equal"
         click.echo(f"Source and target {equal} after {figures.syncs.total()} syncs.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -14,10 +16,11 @@ from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
 from sandbox.server import KEY
+from tap_deepconverse.__main__ import main
 from tap_deepconverse.tap import TapDeepConverse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from singer_sdk.singerlib.messages import Message
 
@@ -121,3 +124,16 @@ def command(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Com
     sys.stderr.write(done.stderr)  # where it is searched for what must not be logged
     lines: Iterable[str] = done.stdout.splitlines() if '"type"' in done.stdout[:20] else []
     return Command([json.loads(line) for line in lines], done.returncode, done.stderr, done.stdout)
+
+
+FRESH = multiprocessing.get_context("forkserver")
+"""Processes of their own, which need not wait for Python to start and to import the tap."""
+FRESH.set_forkserver_preload(["tap_deepconverse.__main__"])
+
+
+def run_command(arguments: Sequence[str], stdout: str) -> None:
+    """Be the command, in a fresh process, with its standard output in a file."""
+    os.dup2(os.open(stdout, os.O_WRONLY), 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.argv = ["tap-deepconverse", *arguments]
+    main()

@@ -6,7 +6,6 @@ import gzip
 import json
 import logging
 import random
-import subprocess
 import time
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from sandbox.check import differences, expected_rows, received_rows
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
 from tap_deepconverse.tap import TapDeepConverse
 from tap_deepconverse.timestamps import format_time
-from tests.support import TAP, Collector, Json, Output, bookmark_in, config_for, sync
+from tests.support import FRESH, Collector, Json, Output, bookmark_in, config_for, run_command, sync
 
 if TYPE_CHECKING:
     from pytest_httpserver import HTTPServer
@@ -350,23 +349,26 @@ def test_killed_at_any_moment_it_goes_on_from_the_last_state(
 
     def run(state: Json | None, kill_at: float) -> tuple[list[Json], bool]:
         path = tmp_path / "messages.jsonl"
-        arguments: list[str | Path] = [TAP, "--config", config]
+        path.touch()
+        arguments = ["--config", str(config)]
         if state is not None:
-            arguments += ["--state", write_json(state, "state.json")]
-        with path.open("wb") as output, subprocess.Popen(arguments, stdout=output, stderr=subprocess.DEVNULL) as tap:  # noqa: S603
-            while tap.poll() is None:
-                if path.stat().st_size > kill_at:
-                    tap.kill()
-                time.sleep(0.001)
+            arguments += ["--state", str(write_json(state, "state.json"))]
+        tap = FRESH.Process(target=run_command, args=[arguments, str(path)])
+        tap.start()
+        while tap.is_alive():
+            if path.stat().st_size > kill_at:
+                tap.kill()
+            time.sleep(0.001)
         complete = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+        path.unlink()
         states = [index for index, message in enumerate(complete) if message["type"] == "STATE"]
-        return complete[: states[-1] + 1] if states else [], tap.returncode == 0
+        return complete[: states[-1] + 1] if states else [], tap.exitcode == 0
 
     clean, finished = run(None, float("inf"))
     assert finished
     assert lost(sandbox, Output(clean)) == []
     requests_of_a_clean_run = len(sandbox.requests)
-    size = (tmp_path / "messages.jsonl").stat().st_size
+    size = len("\n".join(map(json.dumps, clean)))
 
     sandbox.requests.clear()
     chance = random.Random(5)

@@ -218,10 +218,10 @@ def test_keys_that_stand_once_are_not_taken_for_twice(fields: dict[str, Any], as
     assert len(parsed(text.encode("utf-8", "replace"))) == 1
 
 
-def test_a_million_keys_are_passed_on() -> None:
-    fields = {f"key{number}": number for number in range(1_000_000)}
+def test_many_keys_are_passed_on() -> None:
+    fields = {f"key{number}": number for number in range(200_000)}
     (record,) = parsed(json.dumps({"data": [{"_id": "a", **fields}]}).encode())
-    assert len(record) == 1_000_001
+    assert len(record) == 200_001
 
 
 @pytest.mark.parametrize("character", [b"\x00", b"\n", b"\t", b"\x1f", b"\x7f"])

