@@ -23,7 +23,7 @@ psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 test: $(PLUGINS)  ## Run the tests
 	$(BIN)/pytest --numprocesses=auto
 
-bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap beside its alternatives (some 15 minutes; ROUNDS=3 is quicker)
+bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap beside its alternatives (some half an hour; ROUNDS=3 is quicker)
 	$(BIN)/python -m benchmarks $(if $(ROUNDS),--rounds=$(ROUNDS))
 
 faults: $(ENVIRONMENT)  ## Try what can go wrong, and write down what becomes of it in docs/faults.md

@@ -1,4 +1,7 @@
-"""A plain tap of the same SDK, as its project template would give it, for the same stream."""
+"""A plain tap of the same SDK, as its project template would give it, for the same stream.
+
+Run as `python -m benchmarks.plain_tap URL START END BOT...`, the span in Unix seconds.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +14,35 @@ from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.pagination import JSONPathPaginator
 from typing_extensions import override
 
-from benchmarks.server import END
-from tap_deepconverse.streams import Conversations as Schema
-
 
 class Conversations(RESTStream[Any]):
-    """Conversations, one page after another."""
+    """Conversations, one page after another, one bot after another."""
 
     name = "conversations"
     path = "/conversations/export/v1/conversations"
     primary_keys = ("_id",)
     replication_key = None
     records_jsonpath = "$.data[*]"
-    schema = {  # noqa: RUF012
-        **Schema.schema,
-        "properties": {
-            **Schema.schema["properties"],
-            "startTime": {"type": ["integer", "null"]},
-            "lastActionAt": {"type": ["integer", "null"]},
-        },
-    }
+    schema = th.PropertiesList(
+        th.Property("_id", th.StringType, required=True),
+        th.Property("startTime", th.IntegerType),
+        th.Property("lastActionAt", th.IntegerType),
+        th.Property("locale", th.StringType),
+        th.Property("tags", th.ArrayType(th.StringType)),
+        th.Property("metadata", th.CustomType({"type": ["object", "null"], "additionalProperties": True})),
+        th.Property("bot_name", th.StringType),
+        additional_properties=True,
+    ).to_dict()
 
     @property
     @override
     def url_base(self) -> str:
         return str(self.config["api_url"])
+
+    @property
+    @override
+    def partitions(self) -> list[dict[str, str]]:
+        return [{"bot_name": bot_name} for bot_name in self.config["bot_names"]]
 
     @property
     @override
@@ -48,15 +55,20 @@ class Conversations(RESTStream[Any]):
 
     @override
     def get_url_params(self, context: Any, next_page_token: Any) -> dict[str, Any]:
-        span = {"start_time": END - 90 * 86_400, "end_time": END + 1}
-        return {"bot_name": "bot", "per_page": 1000, **span, "cursor": next_page_token}
+        span = {"start_time": self.config["start"], "end_time": self.config["end"]}
+        return {"bot_name": context["bot_name"], "per_page": 1000, **span, "cursor": next_page_token}
 
 
 class PlainTap(Tap):
     """A plain tap."""
 
     name = "tap-plain"
-    config_jsonschema = th.PropertiesList(th.Property("api_url", th.StringType)).to_dict()
+    config_jsonschema = th.PropertiesList(
+        th.Property("api_url", th.StringType),
+        th.Property("start", th.StringType),
+        th.Property("end", th.StringType),
+        th.Property("bot_names", th.ArrayType(th.StringType)),
+    ).to_dict()
 
     @override
     def discover_streams(self) -> list[Stream]:
@@ -64,4 +76,5 @@ class PlainTap(Tap):
 
 
 if __name__ == "__main__":
-    PlainTap(config={"api_url": sys.argv[1]}).sync_all()
+    url, start, end, *bot_names = sys.argv[1:]
+    PlainTap(config={"api_url": url, "start": start, "end": end, "bot_names": bot_names}).sync_all()

@@ -1,120 +1,156 @@
-"""An Export API that answers fast: each record is JSON beforehand, an answer is a slice of them.
+"""A stand-in Export API that answers fast: the records are JSON beforehand, and an answer is a slice of them.
 
-Run as a process of its own, so that what is measured is the reader: `python -m benchmarks.server 100000`.
+Run as a process of its own, so that only the reader is measured: `python -m benchmarks.server 100000`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import random
 import time
 from bisect import bisect_left
-from collections import deque
+from collections import defaultdict, deque
+from math import ceil
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from sandbox.archive import DAY, HOURS, Archive
+from benchmarks.data import END, ORDERS, SHAPES, Data, Records, make_records
 
-END = 1_790_000_000
-"""Where the data ends, in Unix seconds."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-DAYS = 90
+PAGE_SIZE = 1000
+NO_RECORDS = b'{"data": [], "cursor": null}'
 
 
 class Server:
-    """Conversations of one bot, spread over 90 days as busy hours and quiet ones go."""
+    """The API, and an account of its requests."""
 
-    def __init__(self, conversations: int, latency: float, rate: int) -> None:
-        """Prepare the answers.
+    def __init__(self, data: Data, latency: float, rate: int) -> None:
+        """Prepare the records.
 
         Args:
-            conversations: How many there are.
+            data: The description of the data.
             latency: Seconds that an answer takes.
-            rate: Requests allowed in any second; 0 is no limit.
+            rate: Requests allowed in any second, for each endpoint; 0 is no limit.
         """
-        self.latency, self.rate = latency, rate
-        self.requests, self.refused = 0, 0
-        self._recent: deque[float] = deque()
-        archive, chance = Archive(), random.Random(4)
-        archive.conversations["bot"] = {}
-        while len(archive.conversations["bot"]) < conversations:
-            moment = END * 1000 - chance.randrange(DAYS * DAY)
-            if chance.random() < HOURS[moment % DAY * 24 // DAY] / max(HOURS):
-                archive.begin("bot", moment // 1000 * 1000)
-        records = sorted(archive.conversations["bot"].values(), key=lambda record: int(record["startTime"]))
-        for record in records:
-            record["startTime"] = record["lastActionAt"] = record["startTime"] // 1000
-        self._times = [record["startTime"] for record in records]
-        self._bodies = [json.dumps(record).encode() for record in records]
+        self._latency, self._rate = latency, rate
+        self._is_scattered = data.order == "none"
+        self._records = dict(make_records(data))
+        self._under_way = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._answered, self._refused, self._most_under_way = 0, 0, self._under_way
+        self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._orders: dict[tuple[str, int, int], Sequence[int]] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection."""
-        while head := await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b"":
-            target = head.split(b" ", 2)[1].decode()
-            status, body = self.answer(target)
-            await asyncio.sleep(self.latency if status.startswith("200") else 0)
-            writer.write(
-                f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n".encode()
-                + body
-            )
-            await writer.drain()
-
-    def answer(self, target: str) -> tuple[str, bytes]:
-        """Answer a request.
+        """Answer the requests of one connection.
 
         Args:
-            target: Its path and query.
-
-        Returns:
-            The status and the body.
+            reader: Where the requests come from.
+            writer: Where the answers go.
         """
-        url = urlsplit(target)
-        if url.path == "/counts":
-            return "200 OK", json.dumps([self.requests, self.refused]).encode()
-        if not self._admit():
-            return "429 Too Many Requests", b'{"message": "Too Many Requests"}'
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if url.path.endswith("/messages"):
-            return "200 OK", b'{"data": [], "cursor": null}'
-        size = int(query.get("per_page", 1000))
-        first = bisect_left(self._times, int(query["start_time"])) + int(query.get("cursor", 0))
-        last = bisect_left(self._times, int(query["end_time"]))
-        cursor = b'"%d"' % (int(query.get("cursor", 0)) + size) if first + size < last else b"null"
-        page = b",".join(self._bodies[first : min(first + size, last)])
-        return "200 OK", b'{"data": [' + page + b'], "cursor": ' + cursor + b"}"
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await self._answer(head.split(b" ", 2)[1].decode(), writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
 
-    def _admit(self) -> bool:
-        now = time.monotonic()
-        while self._recent and self._recent[0] <= now - 1:
-            self._recent.popleft()
-        if self.rate and len(self._recent) >= self.rate:
-            self.refused += 1
+    async def _answer(self, target: str, writer: asyncio.StreamWriter) -> None:
+        url = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if not url.path.startswith("/conversations/"):
+            await _send(writer, "200 OK", json.dumps(self._own_answer(url.path, query)).encode())
+        elif not self._admit(url.path):
+            await _send(writer, "429 Too Many Requests", b'{"message": "Too Many Requests"}')
+        else:
+            self._under_way += 1
+            self._most_under_way = max(self._most_under_way, self._under_way)
+            try:
+                body = NO_RECORDS if url.path.endswith("/messages") else self._page(query)
+                await asyncio.sleep(self._latency)
+                await _send(writer, "200 OK", body)
+            finally:
+                self._under_way -= 1
+
+    def _own_answer(self, path: str, query: dict[str, str]) -> list[int]:
+        """Answer a question of the benchmark's own."""
+        if path == "/reset":
+            self._reset()
+        if path == "/needed":  # requests and records that a span takes, of all bots together
+            spans = [_span(records, query) for records in self._records.values()]
+            return [sum(max(1, ceil(len(span) / PAGE_SIZE)) for span in spans), sum(map(len, spans))]
+        return [self._answered, self._refused, self._most_under_way]
+
+    def _admit(self, path: str) -> bool:
+        now, recent = time.monotonic(), self._recent[path]
+        while recent and recent[0] <= now - 1:
+            recent.popleft()
+        if self._rate and len(recent) >= self._rate:
+            self._refused += 1
             return False
-        self._recent.append(now)
-        self.requests += 1
+        recent.append(now)
+        self._answered += 1
         return True
+
+    def _page(self, query: dict[str, str]) -> bytes:
+        records = self._records.get(query["bot_name"])
+        if records is None:
+            return NO_RECORDS
+        first, size = int(query.get("cursor", 0)), int(query.get("per_page", PAGE_SIZE))
+        order = self._order(records, query)
+        page = b",".join(records.bodies[position] for position in order[first : first + size])
+        cursor = b'"%d"' % (first + size) if first + size < len(order) else b"null"
+        return b'{"data": [' + page + b'], "cursor": ' + cursor + b"}"
+
+    def _order(self, records: Records, query: dict[str, str]) -> Sequence[int]:
+        """The positions of a window's records, in the order in which they are sent."""
+        span = _span(records, query)
+        if not self._is_scattered:
+            return span
+        key = query["bot_name"], span.start, span.stop
+        if key not in self._orders:
+            self._orders[key] = sorted(span, key=records.hashes.__getitem__)
+        return self._orders[key]
+
+
+def _span(records: Records, query: dict[str, str]) -> range:
+    return range(*(bisect_left(records.times, int(query[name])) for name in ("start_time", "end_time")))
+
+
+async def _send(writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nRetry-After: 1\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    await writer.drain()
 
 
 @click.command()
 @click.argument("conversations", type=int)
-@click.option("--latency", default=0.0)
-@click.option("--rate", default=0)
-def main(conversations: int, latency: float, rate: int) -> None:
-    """Serve until interrupted; the first line of output is the URL."""
+@click.option("--bots", default=0, help="Serve `bot-0`, `bot-1` and so on; by default one bot named `bot`.")
+@click.option("--days", default=90.0, show_default=True, help="Spread the conversations over so many days.")
+@click.option("--shape", type=click.Choice(SHAPES), default="rhythm", show_default=True)
+@click.option("--order", type=click.Choice(ORDERS), default="rising", show_default=True)
+@click.option("--seed", default=4, show_default=True)
+@click.option("--end", default=END, show_default=True, help="Where the data ends, in Unix seconds.")
+@click.option("--latency", default=0.0, show_default=True, help="Seconds that an answer takes.")
+@click.option("--rate", default=0, help="Requests allowed in any second, for each endpoint; 0 is no limit.")
+def main(latency: float, rate: int, **description: Any) -> None:
+    """Serve each bot's CONVERSATIONS until interrupted. The first line of output is the URL.
+
+    GET /counts returns the requests answered and refused, and the most that were under way at once; GET /reset sets
+    them to 0. GET /needed?start_time=…&end_time=… returns how many requests and records that span takes.
+    """
 
     async def run() -> None:
-        server = Server(conversations, latency, rate)
-
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await server.serve(reader, writer)
-            except (asyncio.IncompleteReadError, ConnectionError):
-                writer.close()
-
-        listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+        server = Server(Data(**description), latency, rate)
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
         click.echo(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
         async with listening:
             await listening.serve_forever()

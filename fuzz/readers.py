@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from datetime import UTC
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
-from tap_deepconverse.pagination import InvalidPageError, UnusableRecordError, parse_page
-from tap_deepconverse.records import as_list_of_text, as_object, as_text
-from tap_deepconverse.timestamps import format_time, parse_time
+import msgspec
+
+from tap_deepconverse.records.conform import Conformer, UndocumentedFields, as_list_of_text, as_object, as_text
+from tap_deepconverse.records.page import InvalidPageError, UnusableRecordError, parse_page
+from tap_deepconverse.records.timestamps import format_time, parse_time
+from tap_deepconverse.records.warnings import RecordWarnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOGGER = logging.getLogger("fuzz")
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def records_in(body: bytes, *, is_shallow: bool = False) -> Iterator[dict[str, Any]]:
+    """Read the records of a page, of which only the `_id` is conformed.
+
+    Args:
+        body: Whatever.
+        is_shallow: Whether nested values stay JSON.
+
+    Returns:
+        The records.
+    """
+    undocumented = UndocumentedFields(LOGGER, "fuzz")
+    conformer = Conformer("bot", {"_id": as_text}, RecordWarnings(LOGGER, "fuzz"), undocumented, is_shallow)
+    return conformer.records(parse_page(body), "page 1")
+
+
+def as_written(record: dict[str, Any]) -> Any:
+    """Write a record and read it again.
+
+    Args:
+        record: A record.
+
+    Returns:
+        What a target makes of it.
+    """
+    return _decoder.decode(_encoder.encode(record))
 
 
 def read_page(body: bytes) -> None:
-    """Read a page, and all its records as far as they reach a target.
+    """Read a page, and all its records as far as they reach a target: the same whether they are parsed deeply or not.
 
     Args:
         body: Whatever.
@@ -20,14 +59,20 @@ def read_page(body: bytes) -> None:
     Raises:
         Exception: Any but those that explain what is wrong.
     """
-    try:
-        for _, record in parse_page(body).records(lambda _: None):
-            assert record["_id"] is not None
-            for value in record.values():
+    ways: list[Any] = []
+    for is_shallow in (False, True):
+        try:
+            records = list(records_in(body, is_shallow=is_shallow))
+        except (InvalidPageError, UnusableRecordError) as error:
+            assert str(error)
+            ways.append(str(error))
+            continue
+        for record in records:
+            assert record["_id"]
+            for value in record.values() if not is_shallow else ():
                 read_value(value)
-            json.dumps(record, default=str, ensure_ascii=False).encode()
-    except (InvalidPageError, UnusableRecordError) as error:
-        assert str(error)
+        ways.append([as_written(record) for record in records])
+    assert ways[0] == ways[1]
 
 
 def read_value(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The command line: the SDK's own, with errors that a user can mend said in one sentence each."""
+"""The SDK's command line, with one sentence for each error that a user can fix."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import traceback
 
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
+from tap_deepconverse.singer.signals import TerminatedError
 from tap_deepconverse.tap import TapDeepConverse
-from tap_deepconverse.termination import TerminatedError
 
 logger = logging.getLogger(TapDeepConverse.name)
 
 
 def main() -> None:
-    """Run ``tap-deepconverse``.
+    """Run ``tap-deepconverse``; errors end it with status 1.
 
-    The SDK prints a traceback for whatever ends a run. Here what the user or the API can mend is logged
-    as sentences, and for a defect the places in the code alone: an exception's own words may hold what
-    a record holds. The run ends with status 1.
+    For a bug, the places in the code are logged and not the exception's message, which may quote a record.
     """
     level = os.environ.get("TAP_DEEPCONVERSE_LOGLEVEL") or os.environ.get("LOGLEVEL") or "INFO"
     if level.upper() not in logging.getLevelNamesMapping():
@@ -36,7 +34,7 @@ def main() -> None:
         fail(str(error))
     except Exception as error:  # noqa: BLE001
         if isinstance(error, OSError) and error.filename:
-            # The settings themselves may have been given in place of a file's name, the key among them.
+            # Somebody may have given the settings, with the key, in place of a file's name.
             is_name = "{" not in str(error.filename)
             fail(f"{error.strerror}: {error.filename if is_name else 'what was given is no name of a file'}.")
         places = "".join(traceback.format_tb(error.__traceback__)).splitlines()
@@ -44,14 +42,7 @@ def main() -> None:
 
 
 def fail(*sentences: str) -> None:
-    """Log what went wrong and end the process with status 1.
-
-    Args:
-        sentences: What went wrong and what to do about it, a log line each.
-
-    Raises:
-        SystemExit: Always.
-    """
+    """Log each sentence as an error, and end the process with status 1."""
     for sentence in sentences:
         logger.error(sentence)
     sys.exit(1)

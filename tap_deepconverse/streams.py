@@ -1,24 +1,21 @@
-"""The streams: a name, a path, keys and a schema each.
+"""The streams, with the fields that the Export API's documentation names.
 
-The fields are those that the Export API's documentation names. The API may send others at any
-time; the schemas let them through (`additionalProperties`).
+The API may send other fields at any time; the schemas let them through (`additionalProperties`).
 """
 
 from __future__ import annotations
 
 from singer_sdk import typing as th
 
-from tap_deepconverse.incremental import IncrementalStream
+from tap_deepconverse.client import ExportStream
 
 OBJECT = th.CustomType({"type": ["object", "null"], "additionalProperties": True})
 BOT_NAME = th.Property(
-    "bot_name",
-    th.StringType,
-    description="Bot that the record belongs to, as the setting `bot_names` names it.",
+    "bot_name", th.StringType, description="Bot that the record belongs to, as the setting `bot_names` names it."
 )
 
 
-class Conversations(IncrementalStream):
+class Conversations(ExportStream):
     """Conversations between a bot and its customers."""
 
     name = "conversations"
@@ -49,7 +46,7 @@ class Conversations(IncrementalStream):
     ).to_dict()
 
 
-class Messages(IncrementalStream):
+class Messages(ExportStream):
     """The messages of those conversations, one by one."""
 
     name = "messages"
@@ -66,11 +63,7 @@ class Messages(IncrementalStream):
             th.StringType,
             description="What the chatbot sent. Text stays as it is; an object or a list is written as JSON text.",
         ),
-        th.Property(
-            "userActionType",
-            th.StringType,
-            description="What the customer did; only with type UserInput.",
-        ),
+        th.Property("userActionType", th.StringType, description="What the customer did; only with type UserInput."),
         th.Property(
             "userInput",
             th.StringType,

@@ -11,15 +11,15 @@ from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
 from typing_extensions import override
 
-from tap_deepconverse.files import json_object
-from tap_deepconverse.logs import keep_quiet
-from tap_deepconverse.quoting import Secret
+from tap_deepconverse.api.redact import Secret
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
-from tap_deepconverse.state import check_state
-from tap_deepconverse.stream_maps import stream_map_problems
+from tap_deepconverse.singer.files import json_object
+from tap_deepconverse.singer.log import keep_quiet
+from tap_deepconverse.singer.signals import terminate
+from tap_deepconverse.singer.state import check_state
+from tap_deepconverse.singer.stream_maps import stream_map_problems
+from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.streams import Conversations, Messages
-from tap_deepconverse.termination import terminate
-from tap_deepconverse.writer import PageWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,18 +45,11 @@ class TapDeepConverse(Tap):
         state: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Initialize the tap.
-
-        Args:
-            config: The settings' values. A null is the same as a setting left out.
-            parse_env_config: Whether to read settings from the environment too.
-            validate_config: Whether the settings must be complete and valid.
-            state: The state that an earlier run wrote.
-            kwargs: What else the SDK's tap takes.
+        """Check the settings and the state. A setting that is null counts as left out.
 
         Raises:
-            UnreadableStateError: If the state is not of that form.
-            ConfigValidationError: If they are not; its errors are a sentence for each setting to mend.
+            UnreadableStateError: If no run can have written the state.
+            ConfigValidationError: With a sentence for each setting to fix.
         """
         keep_quiet()
         if state is not None:
@@ -91,41 +84,24 @@ class TapDeepConverse(Tap):
     @property
     @override
     def config(self) -> Mapping[str, Any]:
-        """The settings' values. The key does not show in their `repr`."""
+        """The settings' values, with the key hidden from their `repr`."""
         return MappingProxyType(_with_hidden_key(super().config))
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        # Private, for want of a public hook: the SDK writes a STATE from within whatever the signal has
-        # interrupted, even before it has read the one given, and ends as if the work were whole. Here a
-        # STATE has gone out with each checkpoint.
+        # Private, as there is no public hook: the SDK writes a STATE from within whatever the signal interrupts, even
+        # before it has read the one given, and ends as a success. Here each checkpoint has written a STATE.
         terminate(signum, getattr(self, "message_writer", None))
 
     @override
     def discover_streams(self) -> list[Stream]:
-        """List the streams. They are the same for every account, so nothing is asked of the API.
-
-        Returns:
-            A stream for each endpoint of the Export API.
-        """
+        # The same for every account: no request is needed.
         return [Conversations(self), Messages(self)]
 
     @classmethod
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the files given as `--config`.
-
-        Args:
-            ctx: The command's context.
-            param: The option.
-            value: Paths, or "ENV" for the environment.
-
-        Returns:
-            What the SDK makes of them.
-
-        Raises:
-            UnreadableFileError: If one of them does not hold a JSON object.
-        """
+        """Read the files given as `--config`; raises `UnreadableFileError` if one holds no JSON object."""
         for path in value:
             if path != "ENV":
                 with Path(path).open(encoding="utf-8") as file:
@@ -135,16 +111,7 @@ class TapDeepConverse(Tap):
     @classmethod
     @override
     def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
-        """Run the tap from the command line.
-
-        Args:
-            state: The file given as `--state`.
-            catalog: The file given as `--catalog`.
-            options: What else the SDK's command takes.
-
-        Raises:
-            UnreadableFileError: If one of the files does not hold a JSON object.
-        """
+        """Run the tap from the command line; raises `UnreadableFileError` if a file holds no JSON object."""
         super().invoke(state=json_object(state, "--state"), catalog=json_object(catalog, "--catalog"), **options)
 
 

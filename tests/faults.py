@@ -23,8 +23,8 @@ from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.faults import FAULTS, EveryNth, comes_late, refuses, says, send_then
 from sandbox.server import KEY, Behaviour, Sandbox
+from tap_deepconverse.api.retry import RetryPolicy
 from tap_deepconverse.client import ExportStream
-from tap_deepconverse.retries import Patience
 from tests.support import ROOT, Collector, Output, config_for, run_into
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class Case:
         name: What goes wrong.
         fault: Breaks an answer. Made anew for each sync, since it may remember what it has done.
         every: Every how many-th answer is broken.
-        odd: What the records that were made odd hold, if the fault is that of a record and can be passed on.
+        odd: What the records that were made odd hold, if the fault is that of a record and can be emitted.
         serving: Serves the sandbox.
         timeout: Seconds after which the tap waits no longer.
-        patience: Seconds after which the tap gives up.
+        patience: Seconds after which a request fails.
     """
 
     name: str
@@ -141,7 +141,9 @@ def redirects_to_no_url(_: Response) -> Response:
     connection: socket.socket = request.environ["werkzeug.socket"]
 
     def redirect() -> Exception:
-        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n")
+        connection.sendall(
+            b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
         return ConnectionAbortedError()
 
     return Response(send_then(b"", redirect))
@@ -152,7 +154,10 @@ def has_a_header_that_is_none(answer: Response) -> Response:
     connection: socket.socket = request.environ["werkzeug.socket"]
 
     def send() -> Exception:
-        head = b"HTTP/1.1 200 OK\r\nno header but %b and customer1@example.com\r\nContent-Length: %d\r\n\r\n"
+        head = (
+            b"HTTP/1.1 200 OK\r\nno header but %b and customer1@example.com\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n"
+        )
         connection.sendall(head % (KEY.encode(), len(answer.data)) + answer.data)
         return ConnectionAbortedError()
 
@@ -288,8 +293,8 @@ ODD = [
     Case("a key twice in an object", lambda: holds(b'{"a":1,"a":2}'), odd={"a": 2}),
     Case("NUL and other control characters, escaped", lambda: holds(rb'"a\u0000\u001b[31m"'), odd="a\0\x1b[31m"),
     Case("control characters as they are", lambda: holds(b'"a\x00\x1b[31m\n"'), odd="a\0\x1b[31m\n"),
-    Case("half an emoji", lambda: holds(rb'"\ud83d!"'), odd="\ufffd!"),
-    Case("text that is not UTF-8", lambda: holds(b'"caf\xe9"'), odd="caf\ufffd"),
+    Case("half an emoji", lambda: holds(rb'"\ud83d!"'), 16, odd="\ufffd!"),
+    Case("text that is not UTF-8", lambda: holds(b'"caf\xe9"'), 16, odd="caf\ufffd"),
     Case("a line among the headers that is none", lambda: has_a_header_that_is_none),
     Case("a byte order mark", lambda: begins_with_byte_order_mark),
     Case("an integer of 100 digits", lambda: holds(b"7" * 100), odd=int("7" * 100)),
@@ -345,8 +350,8 @@ def run(url: str, concurrency: int, case: Case, state: Json | None = None) -> Se
     seen = Seen(writer.output, warnings.lines)
     logger.addHandler(warnings)
     try:
-        patience = Patience(first_wait=0.01, longest_wait=0.05, total=case.patience)
-        with mock.patch.object(ExportStream, "patience", patience):
+        patience = RetryPolicy(first_wait=0.01, longest_wait=0.05, total=case.patience)
+        with mock.patch.object(ExportStream, "retry_policy", patience):
             run_into(writer, config, state)
     except SingerSDKError as error:
         seen.error = str(error)
@@ -408,13 +413,13 @@ def outcome(seen: Seen) -> str:
     """Say what became of a sync."""
     said = "\n".join(seen.said)
     if seen.error:
-        how = "ends" if "before try" in said or "again" in said else "ends at once"
+        how = "ends" if "retrying in" in said or "again" in said else "ends at once"
         return f"{how}; the next run goes on and is complete"
     if "in halves" in said:
         return "asked for in smaller pages; complete"
     if "from its beginning" in said:
         return "window read again; complete"
-    return "asked again; complete" if "before try" in said else "passed on; complete"
+    return "retried; complete" if "retrying in" in said else "emitted; complete"
 
 
 def ordinal(number: int) -> str:
@@ -426,7 +431,7 @@ def plainly(line: str) -> str:
     """Take out of what was said what is different each time."""
     line = line.partition("': ")[2].rstrip(".")
     line = re.sub(r"the window from [-:\dTZ]+ to [-\d]+T[\d:]+Z", "the window", line)
-    line = re.sub(r", in the window: waiting .*", "", line)
+    line = re.sub(r", in the window; retrying in .*", "", line)
     line = re.sub(r"\b(record|page|pages of|after) \d+", r"\1 n", line)
     line = re.sub(r" tries in \d+ s", " tries in n s", line)
     return line.replace("|", r"\|")

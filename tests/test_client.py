@@ -13,9 +13,9 @@ from werkzeug import Response
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.faults import refuses
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
+from tap_deepconverse.api.retry import RetryPolicy
 from tap_deepconverse.client import ExportStream
-from tap_deepconverse.retries import Patience
-from tap_deepconverse.timestamps import parse_time
+from tap_deepconverse.records.timestamps import parse_time
 from tests.support import Collector, Output, command, config_for, one_window, run_into, sync
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CONVERSATIONS = "/conversations/export/v1/conversations"
 MESSAGES = "/conversations/export/v1/messages"
 ID = "0123456789abcdef0123456789abcdef"
-NO_PATIENCE = Patience(total=0, fewest_tries=1)
+NO_RETRIES = RetryPolicy(total=0, fewest_tries=1)
 
 
 def assert_complete(output: Output, sandbox: Sandbox) -> None:
@@ -62,7 +62,7 @@ def test_everything_arrives_in_whatever_order(serve: Serve, order: str) -> None:
 def test_a_request_is_as_the_documentation_has_it(serve: Serve) -> None:
     sandbox, url = serve()
     span = {"start_date": "2026-09-21T00:00:00Z", "end_date": "2026-09-22T00:00:00Z"}
-    sync(config_for(f"{url}/", page_size=4, **span))
+    sync(config_for(f"{url}/", page_size=4, concurrency=1, **span))
     first, second, *_ = [query for query in sandbox.requests if query["endpoint"] == "messages"]
     cursor = second.pop("cursor")
     assert cursor
@@ -105,7 +105,7 @@ def test_a_conversation_without_last_action_arrives_and_moves_no_bookmark(
     assert output.bookmark("conversations") is None
 
 
-def test_undocumented_fields_are_passed_on_and_named_once(
+def test_undocumented_fields_are_emitted_and_named_once(
     httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -215,7 +215,7 @@ def test_an_error_repeats_neither_the_key_nor_a_record(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, status: int, body: Any
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(ExportStream, "patience", NO_PATIENCE)
+    monkeypatch.setattr(ExportStream, "retry_policy", NO_RETRIES)
     httpserver.expect_request(CONVERSATIONS).respond_with_json(body, status=status)
     with pytest.raises(FatalAPIError, match=f"HTTP {status}") as refusal:
         sync(one_window(httpserver.url_for(""), api_key="S3CRET"))
@@ -230,27 +230,30 @@ def page(*records: dict[str, Any]) -> Response:
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (Response('{"message": "Too Many Requests"}', 429, {"Retry-After": "1"}), "(HTTP 429: Too Many Requests)"),
-        (Response("<html>", 502, {"Retry-After": "1"}), "(HTTP 502: <html>)"),
+        (
+            Response('{"message": "Too Many Requests"}', 429, {"Retry-After": "1"}),
+            "rate limited (HTTP 429: Too Many Requests)",
+        ),
+        (Response("<html>", 502, {"Retry-After": "1"}), "temporary error of the API (HTTP 502: <html>)"),
         (Response("<html>", 200, {"Retry-After": "1"}), "the answer is not JSON"),
     ],
 )
-def test_what_may_pass_is_tried_again_as_soon_as_the_api_says(
+def test_what_is_transient_is_retried_as_soon_as_the_api_says(
     httpserver: HTTPServer, caplog: pytest.LogCaptureFixture, failure: Response, said: str
 ) -> None:
     answers = iter([failure, page({"_id": ID})])
     httpserver.expect_request(CONVERSATIONS).respond_with_handler(lambda _: next(answers))
     assert len(sync(answer_with(httpserver)).records("conversations")) == 1
     (warning,) = [
-        r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "before try 2" in r.getMessage()
+        r.getMessage() for r in caplog.records if r.levelname == "WARNING" and "(attempt 2)" in r.getMessage()
     ]
-    assert warning.startswith("Bot 'bot', stream 'conversations': the ")
+    assert warning.startswith("Bot 'bot', stream 'conversations': ")
     assert said in warning
-    assert "waiting 1." in warning
+    assert "; retrying in 1." in warning
 
 
 def test_an_answer_that_does_not_come_is_a_sentence(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExportStream, "patience", NO_PATIENCE)
+    monkeypatch.setattr(ExportStream, "retry_policy", NO_RETRIES)
 
     def slowly(_: Request) -> Response:
         time.sleep(1.5)
@@ -322,7 +325,7 @@ def test_a_bot_without_anything_may_have_a_wrong_name(httpserver: HTTPServer, ca
     sync(config)
     warnings = [record.getMessage() for record in caplog.records if "`bot_names`" in record.getMessage()]
     assert len(warnings) == 2
-    assert all("': nothing at all since" in warning for warning in warnings)
+    assert all("': no records since" in warning for warning in warnings)
 
 
 def test_a_bot_that_has_been_filled_may_be_quiet(httpserver: HTTPServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -341,19 +344,19 @@ def test_a_bot_that_has_been_filled_may_be_quiet(httpserver: HTTPServer, caplog:
         }
     }
     sync(answer_with(httpserver), state)
-    assert "its name in `bot_names` may be wrong" not in caplog.text
+    assert "`bot_names`" not in caplog.text
 
 
 def test_no_server_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExportStream, "patience", NO_PATIENCE)
+    monkeypatch.setattr(ExportStream, "retry_policy", NO_RETRIES)
     with pytest.raises(FatalAPIError, match=r"^Bot .*: the API's host refuses the connection.*\.$"):
         sync(config_for("http://127.0.0.1:1"))
 
 
-def test_an_outage_that_outlasts_patience_is_said_in_a_sentence_and_the_next_run_goes_on(
+def test_an_outage_that_outlasts_the_retries_is_said_in_a_sentence_and_the_next_run_goes_on(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ExportStream, "patience", Patience(first_wait=0.05, total=0.2, fewest_tries=3))
+    monkeypatch.setattr(ExportStream, "retry_policy", RetryPolicy(first_wait=0.05, total=0.2, fewest_tries=3))
     sandbox, url = serve()
     config = config_for(url, start_date="2026-09-11", end_date="2026-09-23", window_days=1, concurrency=1)
     sandbox.fault = goes_away_after(6)
@@ -361,11 +364,13 @@ def test_an_outage_that_outlasts_patience_is_said_in_a_sentence_and_the_next_run
     with pytest.raises(
         FatalAPIError,
         match=r"^Bot 'bot', stream 'conversations': .* \(HTTP 503: Service Unavailable\), in the window from .*; "
-        r"given up after [3-5] tries in 0 s; the next run goes on from the last checkpoint\.$",
+        r"failed after [3-5] tries in 0 s; the next run goes on from the last checkpoint\.$",
     ):
         run_into(writer, config)
     waits = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert [wait.rpartition(" ")[2] for wait in waits] == [str(tries + 2) for tries in range(len(waits))]
+    assert [wait.rpartition("; ")[2].split(" s ")[1] for wait in waits] == [
+        f"(attempt {tries + 2})" for tries in range(len(waits))
+    ]
 
     sandbox.fault = None
     asked = len(sandbox.requests)
@@ -381,7 +386,7 @@ def test_the_rest_of_a_quota_is_not_waited_for(serve: Serve, caplog: pytest.LogC
     with pytest.raises(FatalAPIError, match=r"wait 3 days \(HTTP 429: Limit Exceeded\), .* a quota .* next run"):
         sync(config_for(url, concurrency=1))
     assert len(sandbox.requests) == 1
-    assert "before try" not in caplog.text
+    assert "retrying in" not in caplog.text
 
 
 def goes_away_after(answers: int) -> Fault:

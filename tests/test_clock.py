@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.server import TIME_FORMATS
+from tap_deepconverse.records.timestamps import format_time, parse_time
 from tap_deepconverse.settings import parse_date
-from tap_deepconverse.timestamps import format_time, parse_time
 from tests.support import Output, command, config_for, sync
 
 if TYPE_CHECKING:

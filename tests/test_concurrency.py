@@ -18,7 +18,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from sandbox.archive import DAY, Archive
-from tap_deepconverse.timestamps import format_time
+from tap_deepconverse.records.timestamps import format_time
 from tests.conftest import NOW
 from tests.support import TAP, bookmark_in, command, config_for, sync
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tap_deepconverse.client import LONGEST_WAIT_ASKED_FOR
-from tap_deepconverse.retries import Patience
+from tap_deepconverse.api.retry import LONGEST_RETRY_AFTER, RetryPolicy
 from tap_deepconverse.tap import TapDeepConverse
 from tests.support import ROOT
 
@@ -92,9 +91,9 @@ def test_the_layout_has_every_module() -> None:
 
 
 def test_the_readme_says_how_long_the_tap_is_patient() -> None:
-    patience = Patience()
+    patience = RetryPolicy()
     assert (patience.first_wait, patience.longest_wait, patience.total) == (1, 60, 360)
-    assert LONGEST_WAIT_ASKED_FOR == 300
+    assert LONGEST_RETRY_AFTER == 300
     assert "after 1 s, 2 s, 4 s and so on up to about a minute" in README
     assert "gives up after six minutes" in README
     assert "asks to wait longer than five minutes" in README

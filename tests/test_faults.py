@@ -60,4 +60,4 @@ def test_a_page_is_asked_for_again_whether_the_small_one_comes_or_not() -> None:
         is_small = request.args["per_page"] == "1"
         return refuses(500, "No")(answer) if is_small or next(failures, None) is not None else answer
 
-    assert observe(Case("small ones fail", lambda: fail, 1), 1).outcome == "asked again; complete"
+    assert observe(Case("small ones fail", lambda: fail, 1), 1).outcome == "retried; complete"

@@ -126,6 +126,6 @@ def test_numbers_keep_their_digits_and_half_an_emoji_stops_nothing(
     httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": []})
     done = command("--config", write_json(one_window(httpserver.url_for(""))))
     assert done.status == 0
-    assert metadata.decode().replace(" ", "") in done.stdout
+    assert metadata.decode().replace(" ", "") in done.stdout.replace(" ", "")
     (record,) = done.records("conversations")
     assert record["locale"] == "half \ufffd whole \U0001f600"

@@ -1,0 +1,1 @@
+"""One request and its answer. Nothing here knows of windows, records or Singer."""

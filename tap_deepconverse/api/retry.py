@@ -1,0 +1,110 @@
+"""The retry policy: how long to retry a failed request, and how long to wait between attempts. Nothing sleeps here."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+FAILURES_BEFORE_DOUBT = 3  # in a row, before a small page is requested to see whether the page is too large
+LONGEST_RETRY_AFTER = 300.0  # seconds; a longer wait, such as for a used-up quota, ends the run
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How long a request is retried, in seconds. With the defaults, an outage of five minutes does not end a run.
+
+    The waits double, up to `longest_wait`, until the total is over. `Retry-After` overrides them.
+
+    Attributes:
+        total: From the first failure to the start of the last attempt, or longer if `Retry-After` says so.
+        fewest_tries: Minimum number of attempts: slow timeouts must leave enough for the request of a small page.
+        jitter: Largest random part of a wait to add to it, so that the workers do not all retry at once.
+    """
+
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    total: float = 360.0
+    fewest_tries: int = FAILURES_BEFORE_DOUBT + 2
+    jitter: float = 0.25
+
+    def waits(self, clock: Callable[[], float] = time.monotonic) -> Generator[float, Exception, None]:
+        """Yield 0, then the seconds to wait after each error that is sent in; end when the request has failed."""
+        error = yield 0.0
+        began, longer = clock(), self.first_wait
+        for tries in count(1):
+            left = self.total - (clock() - began)
+            asked = retry_after(getattr(getattr(error, "response", None), "headers", {}))
+            if left <= 0 and (asked or tries >= self.fewest_tries):
+                return
+            wait = asked or (min(longer, left) if left > 0 else longer)
+            error = yield wait * random.uniform(1, 1 + self.jitter)  # noqa: S311
+            longer = min(2 * longer, self.longest_wait)
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Read `Retry-After` (RFC 9110) in seconds, or 0. A date is compared with the server's `Date`, if there is one."""
+    asked = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
+        return float(asked)
+    if (moment := _http_date(asked)) is None:
+        return 0.0
+    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class PageSizeDoubt:
+    """Tells a page that is too large from an outage.
+
+    Both look alike: the gateway returns 5xx, or nothing. So after some failures in a row a small
+    page is requested. If it comes and the page still does not, the page is too large.
+    """
+
+    _failures = 0
+    _has_small_page_come = False
+
+    def succeeded(self) -> None:
+        """Record that the page came."""
+        self._failures, self._has_small_page_come = 0, False
+
+    def failed(self) -> None:
+        """Record that the page did not come."""
+        self._failures += 1
+
+    def small_page_came(self) -> None:
+        """Record that a small page came."""
+        self._has_small_page_come = True
+
+    @property
+    def calls_for_small_page(self) -> bool:
+        """Whether to request a small page now."""
+        return self._failures >= FAILURES_BEFORE_DOUBT and not self._has_small_page_come
+
+    @property
+    def is_page_too_large(self) -> bool:
+        """Whether the page is too large, and this is no outage."""
+        return self._failures > FAILURES_BEFORE_DOUBT and self._has_small_page_come
+
+
+def in_words(seconds: float) -> str:
+    """Write a duration in seconds, minutes, hours or days: from two of a unit on, in that unit."""
+    for limit, unit, text in ((120, 1, "{:.0f} s"), (7_200, 60, "{:.0f} min"), (172_800, 3_600, "{:.1f} h")):
+        if seconds < limit:
+            return text.format(seconds / unit)
+    return f"{seconds / 86_400:.0f} days"

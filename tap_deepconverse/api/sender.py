@@ -1,0 +1,108 @@
+"""Sends the requests of a window at the rate of the limiter, and retries transient errors."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import requests
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
+
+from tap_deepconverse.api.errors import GOES_ON, PageTooLargeError, describe, is_transient, may_be_page_size
+from tap_deepconverse.api.rate_limit import RateLimiter, StoppedError
+from tap_deepconverse.api.retry import PageSizeDoubt, RetryPolicy, in_words, retry_after
+
+if TYPE_CHECKING:
+    import logging
+    import threading
+    from collections.abc import Callable, Mapping
+
+    Context = Mapping[str, Any] | None
+    Send = Callable[[requests.PreparedRequest, Context], requests.Response]
+
+
+@dataclass
+class Sender:
+    """Sends the requests of one window.
+
+    Attributes:
+        send: Sends a request once; raises if the response is an error.
+        small_page: Makes the request for the smallest page of the same window.
+        where: Names the bot and stream, and the window, for messages.
+        stopped: Set when the sync is over.
+    """
+
+    send: Send
+    small_page: Callable[[Context], requests.PreparedRequest]
+    where: Callable[[Context], tuple[str, str]]
+    limiter: RateLimiter
+    policy: RetryPolicy
+    stopped: threading.Event
+    logger: logging.Logger
+    _doubt: PageSizeDoubt = field(default_factory=PageSizeDoubt)
+
+    def __call__(self, request: requests.PreparedRequest, context: Context) -> requests.Response:
+        """Send a request, and retry it if need be. For the first attempt, the caller has waited for the limiter.
+
+        Raises:
+            FatalAPIError: If a retry cannot help, or the retry policy allows no more attempts.
+            PageTooLargeError: If a smaller page may work.
+            StoppedError: If the sync is over.
+        """
+        waits = self.policy.waits()
+        next(waits)
+        began = time.monotonic()
+        for tries in count(1):
+            sent = time.monotonic()
+            try:
+                response = self.send(request, context)
+            except (RetriableAPIError, requests.RequestException) as error:
+                self._give_up_if_too_large(error)
+                said, (name, window) = describe(error), self.where(context)
+                if not is_transient(error):
+                    raise FatalAPIError(said) from error
+                try:
+                    wait = waits.send(error)
+                except StopIteration:
+                    elapsed = in_words(time.monotonic() - began)
+                    msg = f"{said}, in {window}; failed after {tries} tries in {elapsed}; {GOES_ON}"
+                    raise FatalAPIError(msg) from error
+                self._pause_all_if_asked(error, wait)
+                self.logger.warning(
+                    "%s: %s, in %s; retrying in %.1f s (attempt %d)", name, said, window, wait, tries + 1
+                )
+                if self.stopped.wait(wait):
+                    raise StoppedError from None
+                self._ask_for_small_page_if_in_doubt(context)
+                self.limiter.wait(self.stopped)
+            else:
+                self._doubt.succeeded()
+                self.limiter.took(time.monotonic() - sent)
+                return response
+        raise AssertionError  # counting has no end
+
+    def _give_up_if_too_large(self, error: Exception) -> None:
+        if may_be_page_size(error):
+            self._doubt.failed()
+        if self._doubt.is_page_too_large:
+            msg = f"{describe(error)}, again and again, while a small page comes"
+            raise PageTooLargeError(msg) from error
+
+    def _pause_all_if_asked(self, error: Exception, wait: float) -> None:
+        response = getattr(error, "response", None)
+        if response is not None and (
+            response.status_code == HTTPStatus.TOO_MANY_REQUESTS or retry_after(response.headers)
+        ):
+            self.limiter.pause(wait)
+
+    def _ask_for_small_page_if_in_doubt(self, context: Context) -> None:
+        if self._doubt.calls_for_small_page and (context or {})["per_page"] > 1:
+            self.limiter.wait(self.stopped)
+            # A small page that fails proves nothing about the large one.
+            with suppress(SyncError, requests.RequestException):
+                self.send(self.small_page(context), context)
+                self._doubt.small_page_came()

@@ -1,0 +1,192 @@
+"""What is under way of one bot: the windows that are being read, and the pages that wait to be emitted.
+
+Nothing here waits or locks: that is the pool's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tap_deepconverse.extract.span import ExtractionError
+from tap_deepconverse.extract.windows import MOST_AHEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
+    from tap_deepconverse.extract.span import BotSpan
+    from tap_deepconverse.extract.windows import Window, WindowRead
+    from tap_deepconverse.records.page import Page
+
+    Fetch = Callable[[BotSpan, WindowRead], Iterator[Page]]
+
+# How long windows before one that failed may still take: what is complete before it is not lost
+SECONDS_FOR_EARLIER_WINDOWS = 5.0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A page of a window, or its end."""
+
+    read: WindowRead
+    number: int  # which of its pages it is, from 1
+    records: int  # that have come of the window so far
+    page: Page | None  # None at the window's end
+
+    def __str__(self) -> str:
+        """Name the page in a log line: "page 3 of the window from ... to ..."."""
+        return f"page {self.number} of {self.read.window}"
+
+
+@dataclass(eq=False)
+class Reading:
+    """A window that is being read, page by page."""
+
+    read: WindowRead
+    pages: Iterator[Page]
+    number: int = 0
+    records: int = 0
+
+    @property
+    def start(self) -> int:
+        """Where the window begins."""
+        return self.read.window.start
+
+
+@dataclass
+class Lane:
+    """How far the reading of a bot has come."""
+
+    span: BotSpan
+    ready: list[Reading] = field(default_factory=list)  # begun, with more pages
+    active: list[Reading] = field(default_factory=list)  # with a page under way
+    arrived: deque[Arrival] = field(default_factory=deque)  # not yet taken
+    # Of each window that is not complete, or comes after one that is not, how many pages it may take, and has taken.
+    planned: dict[Window, float] = field(default_factory=dict)
+    read: dict[Window, int] = field(default_factory=dict)
+    failure: tuple[int, BaseException, float] | None = None  # the earliest: where, why, and until when others may take
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to come."""
+        if self.arrived:
+            return False
+        first_left = min(
+            [reading.start for reading in (*self.ready, *self.active)]
+            + [start for start in [self.span.planner.next_start] if start is not None],
+            default=None,
+        )
+        if first_left is None or self.failure is None:
+            return first_left is None
+        return first_left >= self.failure[0] or time.monotonic() > self.failure[2]
+
+    def forget_complete(self) -> None:
+        """Take note of how far the span is complete."""
+        until = self.span.coverage.until
+        for pages in (self.planned, self.read):
+            for window in [window for window in pages if window.end <= until]:
+                del pages[window]
+
+    def is_wanted(self, start: int) -> bool:
+        """Tell whether a window is still to be read."""
+        return self.failure is None or start < self.failure[0]
+
+    @property
+    def records_left(self) -> float | None:
+        """How many more records to expect, or None if that cannot be said."""
+        left = self.span.planner.expected_left
+        if left is None:
+            return None
+        return left + sum(max(0, reading.read.expected - reading.records) for reading in (*self.ready, *self.active))
+
+    def fail(self, start: int, error: BaseException) -> None:
+        """Take note that a window cannot be read, or not be emitted; the earliest counts."""
+        self.active = [reading for reading in self.active if reading.start != start]
+        until = self.failure[2] if self.failure else time.monotonic() + SECONDS_FOR_EARLIER_WINDOWS
+        if self.failure is None or start < self.failure[0]:
+            self.failure = start, error, until
+
+    def begin(self, fetch: Fetch, in_flight: float) -> Reading:
+        """Choose the window of which to ask for a page: what has been begun first, and the earliest.
+
+        What was cut into parts is begun at once, though: the sooner, the sooner all of them are read.
+        """
+        ready, room = self._to_go_on_with(), MOST_AHEAD - sum(self.planned.values())
+        if ready and not (room > 0 and self.span.planner.has_parts):
+            reading = min(ready, key=lambda reading: reading.start)
+            self.ready.remove(reading)
+        else:
+            read = self.span.planner.next(in_flight, max(1.0, room))
+            reading = Reading(read, fetch(self.span, read))
+            self.planned[read.window] = read.expected_pages
+        self.active.append(reading)
+        return reading
+
+    def put(self, reading: Reading, page: Page) -> None:
+        """Take in a page, to be emitted when it is its turn."""
+        read = reading.read
+        self.active.remove(reading)
+        self.arrived.append(Arrival(read, reading.number, reading.records, page))
+        self.planned[read.window] = self.read[read.window] = reading.number
+        if page.cursor is not None:
+            self.planned[read.window] = max(read.expected_pages, reading.number)
+            self.ready.append(reading)
+            return
+        next(reading.pages, None)  # asks for nothing more, since there is no cursor
+        self.span.planner.learn(read, reading.records)
+        self.arrived.append(Arrival(read, reading.number, reading.records, None))
+
+    def replace(self, reading: Reading, error: CursorRejectedError | PageTooLargeError) -> None:
+        """Take a window back that cannot be read as it was, to be read in another way if there is one."""
+        self.active.remove(reading)
+        self._forget(reading)
+        try:
+            self.span.planner.again(*self.span.in_another_way(reading.read, error))
+        except ExtractionError as failure:
+            self.fail(reading.start, failure)
+
+    def cut_anew(self, reading: Reading, page: Page, in_flight: float) -> None:
+        """Take a window back that holds much more than it was planned for."""
+        self.active.remove(reading)
+        self._forget(reading)
+        self.span.cut_anew(reading.read, reading.number, page, in_flight)
+
+    @property
+    def at_work(self) -> int:
+        """How many windows are being read, or may be."""
+        return len(self.active) + len(self._to_go_on_with())
+
+    @property
+    def can_begin(self) -> bool:
+        """Whether another window may be begun."""
+        start = self.span.planner.next_start
+        if start is None or not self.is_wanted(start):
+            return False
+        has_room = sum(self.planned.values()) < MOST_AHEAD
+        return has_room or not (self.ready or self.active or self.arrived) or start <= self.span.coverage.until
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is a window of which to ask for the next page, or the first."""
+        return self.can_begin or bool(self._to_go_on_with())
+
+    def _to_go_on_with(self) -> list[Reading]:
+        """Those windows of which the next page may be asked for.
+
+        Of what lies ahead of the earliest window, no more is read than leaves room for that one: so a
+        checkpoint comes in time.
+        """
+        ready = [reading for reading in self.ready if self.is_wanted(reading.start)]
+        first = min(self.planned, key=lambda window: window.start, default=None)
+        if first is None:
+            return ready
+        left = self.planned[first] - self.read.get(first, 0)
+        is_far_ahead = sum(self.read.values()) + len(self.active) + left >= MOST_AHEAD
+        return [reading for reading in ready if reading.start == first.start] if is_far_ahead else ready
+
+    def _forget(self, reading: Reading) -> None:
+        self.planned.pop(reading.read.window, None)
+        self.read.pop(reading.read.window, None)

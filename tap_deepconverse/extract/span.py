@@ -1,0 +1,214 @@
+"""What a run reads of one bot: its windows, how far they are complete, and which of its records are news."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
+from tap_deepconverse.extract.checkpoint import Coverage
+from tap_deepconverse.extract.density import Density
+from tap_deepconverse.extract.overlap import Overlap, WindowEdges
+from tap_deepconverse.extract.progress import Progress
+from tap_deepconverse.extract.seen import TEN_MINUTES, Seen
+from tap_deepconverse.extract.windows import FIRST_WINDOW, Window, WindowPlanner, WindowRead
+from tap_deepconverse.records.timestamps import parse_time
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from tap_deepconverse.extract.density import Count
+    from tap_deepconverse.extract.selection import Selection
+    from tap_deepconverse.records.page import Page, UnusableRecordError
+
+
+class ExtractionError(Exception):
+    """A window of a bot cannot be read. The message says why, without the bot and the stream."""
+
+
+def at_record(error: UnusableRecordError, page: str) -> ExtractionError:
+    """Say which record it is that cannot be emitted, by its page."""
+    return ExtractionError(f"record {error.position} of {page} {error.reason}")
+
+
+@dataclass(frozen=True)
+class SpanSettings:
+    """What all bots of a stream have in common."""
+
+    start: datetime  # the start date
+    end: datetime  # of the run
+    is_end_given: bool  # by a user, to fill a fixed span of time
+    window_days: int
+    lookback_days: int
+    page_size: int
+    version_field: str  # says when a record was updated: the replication key, or ""
+    begin_field: str  # says when what it tells of began, or ""
+    stream: str
+
+    def start_after(self, bookmark: datetime | None) -> datetime:
+        """Say where to begin: at the start date, or `lookback_days` before the bookmark if that is later."""
+        lookback = timedelta(days=self.lookback_days)
+        if bookmark is not None and bookmark - self.start > lookback:
+            return bookmark - lookback
+        return self.start
+
+
+@dataclass
+class BotSpan:
+    """The span that a run reads of one bot."""
+
+    bot_name: str
+    place: str  # among the bots, such as "2 of 5", or "" for the only one
+    bookmark: datetime | None  # when the run began
+    counts: Sequence[Count]  # how many records an earlier run found where
+    settings: SpanSettings
+    selection: Selection | None  # shared by the bots of a stream
+    logger: logging.Logger
+    start: datetime = field(init=False)
+    planner: WindowPlanner = field(init=False)
+    coverage: Coverage = field(init=False)
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Plan the span."""
+        self.name = f"Bot '{self.bot_name}', stream '{self.settings.stream}'"
+        self.start = self.settings.start_after(self.bookmark)
+        span = Window(math.floor(self.start.timestamp()), math.ceil(self.settings.end.timestamp()))
+        # Of a bot that has been read before, nobody expects more within the lookback than a request gives.
+        days = 1 if self.bookmark is None else self.settings.lookback_days + 1
+        self.planner = WindowPlanner(
+            span,
+            longest=self.settings.window_days * 86_400,
+            page_size=self.settings.page_size,
+            first=days * FIRST_WINDOW,
+            density=Density(self.counts),
+        )
+        self.coverage = Coverage(span.start)
+        self.progress = Progress(self.start, self.settings.end)
+        self._seen: dict[Window, Seen] = {}
+        self._overlap = Overlap()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to read."""
+        is_filled = self.bookmark is not None and self.settings.is_end_given and self.bookmark >= self.settings.end
+        return self.start >= self.settings.end or is_filled
+
+    def page_came(self, window: Window, number: int, records: int) -> Seen:
+        """Take note of a window's page, by its number, with so many records; gives what `admit` is to be handed."""
+        self.progress.records += records
+        seen = self._seen.setdefault(window, Seen(WindowEdges(window)))
+        if number == 1:  # what was counted of it before is read again
+            seen.tens.clear()
+        return seen
+
+    def admit(self, seen: Seen, record: dict[str, Any]) -> bool:
+        """Learn from a record's times, and tell whether to emit it: not if a newer copy came from an adjacent window.
+
+        Args:
+            seen: What has been seen of its window.
+            record: The record, conformed.
+        """
+        version, began = record.get(self.settings.version_field), record.get(self.settings.begin_field)
+        if version is None:
+            return True
+        if seen.newest is None or version > seen.newest:
+            seen.newest = version
+        seen.tens[version[:TEN_MINUTES]] += 1
+        first, last = seen.edges.span
+        selection = self.selection
+        if began and selection and not selection.is_known and (began < first or version > last):
+            shown = selection.observe(seen.edges.window, began, version)
+            if shown:
+                self.logger.info("Stream '%s': %s", self.settings.stream, shown)
+        is_shared = seen.edges.hold(version) or seen.edges.hold(began)
+        return not (is_shared and self._overlap.is_older_copy(record["_id"], version))
+
+    def finish(self, window: Window, records: int) -> bool:
+        """Take note that a window is complete; says whether more than before is, from the beginning on."""
+        self.progress.windows += 1
+        seen = self._seen.pop(window, None) or Seen(WindowEdges(window))
+        newest = None if seen.newest is None else parse_time(seen.newest)
+        counts = seen.counts(records)
+        self.planner.learn_rhythm(counts)
+        return self.coverage.finish(window, newest, counts)
+
+    @property
+    def complete_until(self) -> datetime:
+        """Up to where everything has been read, at most the end of the run."""
+        return min(self.coverage.until_moment, self.settings.end)
+
+    def require_complete(self) -> None:
+        """Make sure that the span has been read to its end.
+
+        Raises:
+            ExtractionError: If a window has been left out, which only a bug of the tap can cause.
+        """
+        if self.complete_until < self.settings.end:
+            msg = (
+                f"only what lies before {self.complete_until:%Y-%m-%dT%H:%M:%SZ} is complete, although nothing is left "
+                "to read. Please report this bug; the next run goes on from the last checkpoint"
+            )
+            raise ExtractionError(msg)
+
+    def cut_anew(self, read: WindowRead, pages: int, page: Page, in_flight: float) -> None:
+        """Take a window back that holds much more than it was planned for, to be cut into parts."""
+        times = []
+        for value in page.values_of(self.settings.version_field):
+            with suppress(ValueError):
+                times.append(parse_time(value).timestamp())
+        self.planner.cut_anew(read, pages, times, in_flight)
+
+    def report_progress(self, records_left: Callable[[], float | None]) -> None:
+        """Log how far the span has come, unless that was said a moment ago."""
+        if self.progress.is_due:
+            place = f" ({self.place})" if self.place else ""
+            line = self.progress.report(self.complete_until, records_left())
+            self.logger.info("Bot '%s'%s, stream '%s': %s", self.bot_name, place, self.settings.stream, line)
+
+    def sum_up(self) -> None:
+        """Log what has become of the span, at its end."""
+        end = f"{self.settings.end:%Y-%m-%d %H:%M} UTC"
+        if not self.is_empty:
+            self.logger.info("%s: %s", self.name, self.progress.summary())
+            if not (self.bookmark or self.progress.records):
+                what = "check this bot's name in `bot_names`"
+                self.logger.warning("%s: no records since %s; %s", self.name, self.start, what)
+        elif self.bookmark:
+            what = f"the bookmark is at {self.bookmark:%Y-%m-%d %H:%M} UTC: should that be wrong, edit the state"
+            self.logger.warning("%s: nothing to do up to %s, since %s", self.name, end, what)
+        else:
+            self.logger.warning("%s: nothing to do up to %s, since `start_date` is %s", self.name, end, self.start)
+
+    def in_another_way(self, read: WindowRead, error: CursorRejectedError | PageTooLargeError) -> list[WindowRead]:
+        """Say how else to read a window that cannot be read.
+
+        It is not documented whether a cursor may be followed with another number of records a page. So
+        smaller pages begin anew, in halves of the window: then only a small part of it, around what
+        is too large, comes to be read in the smallest pages.
+
+        Raises:
+            ExtractionError: If there is no other way.
+        """
+        if isinstance(error, CursorRejectedError):
+            if read.is_second_time:
+                how = "if the target is slower than a cursor lives, set `window_days` lower"
+                msg = f"{error}, twice in {read.window}; {how}"
+                raise ExtractionError(msg)
+            how, instead = "from its beginning, once", [replace(read, is_second_time=True)]
+        else:
+            if read.page_size == 1:
+                msg = (
+                    f"{error}, not even one of a single record, in {read.window}; report it to DeepConverse if it stays"
+                )
+                raise ExtractionError(msg)
+            size = read.page_size // 2
+            how = f"in halves, in pages of {size} records; if this comes often, set `page_size` to that"
+            instead = [WindowRead(half, size) for half in read.window.halves()]
+        self.logger.warning("%s: %s; reading %s again %s", self.name, error, read.window, how)
+        return instead

@@ -1,0 +1,179 @@
+"""The way of a stream's records, from the API's pages to the target: the trunk that the rooms hang on."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import requests
+from singer_sdk.exceptions import FatalAPIError, SyncError
+
+from tap_deepconverse.api.errors import describe
+from tap_deepconverse.api.rate_limit import RateLimiter
+from tap_deepconverse.extract.pool import ReaderPool
+from tap_deepconverse.extract.selection import Selection
+from tap_deepconverse.extract.span import BotSpan, ExtractionError, SpanSettings, at_record
+from tap_deepconverse.records.conform import Conformer, UndocumentedFields, converters
+from tap_deepconverse.records.page import UnusableRecordError
+from tap_deepconverse.records.warnings import RecordWarnings
+from tap_deepconverse.settings import parse_date
+from tap_deepconverse.singer.state import Checkpoints
+from tap_deepconverse.singer.writer import PageWriter, TargetGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from singer_sdk import Tap
+    from singer_sdk.helpers.types import Context, Record
+
+    from tap_deepconverse.client import ExportStream
+    from tap_deepconverse.extract.windows import WindowRead
+    from tap_deepconverse.records.conform import Converter
+    from tap_deepconverse.records.page import Page
+
+MOST_DAYS = 36_500
+"""Days from which on more make no difference: a century."""
+
+
+class Extraction:
+    """What a run extracts of a stream, bot by bot."""
+
+    def __init__(self, stream: ExportStream, tap: Tap) -> None:
+        """Begin when the tap has begun: there a sync ends unless `end_date` says otherwise."""
+        self.stream = stream
+        self.checkpoints = Checkpoints(stream)
+        self._run_began = datetime.fromtimestamp(tap.initialized_at / 1000, UTC)
+        self._target = tap.message_writer if isinstance(tap.message_writer, PageWriter) else None
+
+    def records(self, context: Context) -> Iterator[Record]:
+        """Read a bot's records, from a little behind its bookmark (or the start date) to the end.
+
+        Args:
+            context: The partition: `bot_name`.
+
+        Yields:
+            The records, conformed to the schema.
+
+        Raises:
+            FatalAPIError: If the API refuses, or the retries of a request are over.
+        """
+        span = self.spans[context["bot_name"]]
+        with explained(span), self._pool_closed_after(span), self._target.flushed() if self._target else nullcontext():
+            if not span.is_empty:
+                yield from self._records_of(span, context)
+        span.sum_up()
+
+    def _records_of(self, span: BotSpan, context: Context) -> Iterator[Record]:
+        warnings = RecordWarnings(self.stream.logger, span.name)
+        conformer = Conformer(span.bot_name, self._converters, warnings, self._undocumented, self._is_shallow)
+        tend_to_target = self._target.tend if self._target else None
+        for arrival in self.pool.results(span, tend_to_target):  # pages, in the order in which they arrive
+            if arrival.page is None:  # the window is complete
+                if span.finish(arrival.read.window, arrival.records):  # complete from the beginning on: further now?
+                    self.checkpoints.advance(context, span)
+                continue
+            seen = span.page_came(arrival.read.window, arrival.number, len(arrival.page.data))
+            try:
+                for record in conformer.records(arrival.page, str(arrival)):
+                    if span.admit(seen, record):  # the newest time; not an older copy from an overlap
+                        yield record
+            except UnusableRecordError as error:
+                self.pool.fail(span, arrival.read, at_record(error, str(arrival)))
+            span.report_progress(lambda: self.pool.records_left(span))
+        span.require_complete()  # never a success with a hole
+        warnings.sum_up()
+
+    # --- What the bots share ---
+
+    @cached_property
+    def spans(self) -> dict[str, BotSpan]:
+        """What this run reads, by the name of the bot, in the order in which the SDK asks for it."""
+        stream, config = self.stream, self.stream.config
+        end_date, version_field = config.get("end_date"), stream.replication_key or ""
+        settings = SpanSettings(
+            start=parse_date(config["start_date"]),
+            # Not after the moment it began: things go on there.
+            end=min(parse_date(end_date), self._run_began) if end_date else self._run_began,
+            is_end_given=bool(end_date),
+            window_days=min(config["window_days"], MOST_DAYS),
+            lookback_days=min(config["lookback_days"], MOST_DAYS),
+            page_size=config["page_size"],
+            version_field=version_field,  # a catalog may take it away, or put another in its place
+            begin_field=stream.begin_key,
+            stream=stream.name,
+        )
+        selection = Selection(stream.begin_key, version_field, self._run_began) if stream.begin_key else None
+        partitions = stream.partitions
+        return {
+            context["bot_name"]: BotSpan(
+                bot_name=context["bot_name"],
+                place=f"{number} of {len(partitions)}" if len(partitions) > 1 else "",
+                bookmark=self.checkpoints.bookmark(context),
+                counts=self.checkpoints.counts(context),
+                settings=settings,
+                selection=selection,
+                logger=stream.logger,
+            )
+            for number, context in enumerate(partitions, 1)
+        }
+
+    @cached_property
+    def pool(self) -> ReaderPool:
+        """The workers that read for all bots, made at the first one and closed after the last."""
+        spans = [span for span in self.spans.values() if not span.is_empty]
+        return ReaderPool(spans, self._pages_of, self.limiter, self.stream.config["concurrency"])
+
+    @contextmanager
+    def _pool_closed_after(self, span: BotSpan) -> Iterator[None]:
+        is_over = True
+        try:
+            yield
+            is_over = span is [*self.spans.values()][-1]
+        finally:
+            if is_over:
+                self.pool.close()
+
+    def _pages_of(self, span: BotSpan, read: WindowRead) -> Iterator[Page]:
+        """Ask for the pages of a window, one after another."""
+        window = read.window
+        request: Any = {"start_time": window.start, "end_time": window.end, "per_page": read.page_size}
+        pages: Any = self.stream.request_records({"bot_name": span.bot_name, **request})
+        return iter(pages)
+
+    @cached_property
+    def limiter(self) -> RateLimiter:
+        """How fast the endpoint is asked."""
+        return RateLimiter(self.stream.config["requests_per_second"])
+
+    @cached_property
+    def _converters(self) -> dict[str, Converter]:
+        return converters(self.stream.schema)
+
+    @cached_property
+    def _undocumented(self) -> UndocumentedFields:
+        return UndocumentedFields(self.stream.logger, self.stream.name)
+
+    @cached_property
+    def _is_shallow(self) -> bool:
+        """Whether nothing looks into nested values: not the selection, nor what else the SDK does with a record."""
+        stream, looks_into = self.stream, ("stream_maps", "flattening_enabled", "batch_config")
+        is_nested_selected = all(stream.mask[place] for place in stream.metadata if len(place) > 2)  # noqa: PLR2004
+        return self._target is not None and is_nested_selected and not any(map(stream.config.get, looks_into))
+
+
+@contextmanager
+def explained(span: BotSpan) -> Iterator[None]:
+    """Turn what ends a bot's extraction into one sentence that names the bot and the stream.
+
+    Raises:
+        FatalAPIError: In place of what `requests` or the tap raised.
+    """
+    try:
+        yield
+    except TargetGoneError:
+        raise
+    except (ExtractionError, SyncError, requests.RequestException) as error:
+        msg = f"{span.name}: {describe(error)}."
+        raise FatalAPIError(msg) from error

@@ -1,0 +1,144 @@
+"""Parses a response of the Export API as a page: its records, still JSON, and the cursor to the next page."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+from singer_sdk.exceptions import FatalSyncError
+
+from tap_deepconverse.records.repair import (
+    deepest_record,
+    record_with_number_that_is_none,
+    repair,
+    without_numbers_that_are_none,
+)
+
+if TYPE_CHECKING:
+    import requests
+
+NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
+NO_NUMBER = "holds NaN or Infinity, which JSON does not have and no target could store"
+
+
+class InvalidPageError(FatalSyncError):
+    """The body of a response is not a page as the API documents it. A retry may help."""
+
+
+class UnusableRecordError(FatalSyncError):
+    """A page holds a record that cannot be emitted. A retry cannot help."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        """Name the record, by its position from 1. The reason is a predicate that holds nothing of the record."""
+        super().__init__(f"record {position} of the page {reason}")
+        self.position, self.reason = position, reason
+
+
+class _Body(msgspec.Struct, frozen=True):
+    """The documented body of a response, and two fields that may hold an error."""
+
+    data: list[msgspec.Raw]
+    cursor: str | int | None = None
+    error: Any = None
+    errors: Any = None
+
+
+_body = msgspec.json.Decoder(_Body)
+# Maps all digits to 0 and E to e, so that a plain search finds a number that may be huge.
+_DIGITS = bytes(ord("0") if chr(byte).isdigit() else ord("e") if chr(byte) == "E" else byte for byte in range(128))
+_ALIKE = _DIGITS + bytes(range(128, 256))
+_HUGE = b"0" * 300
+_EXPONENTS = (b"e" + b"0" * 16, b"e+" + b"0" * 16, b"e-" + b"0" * 16)
+_huge_exponent = re.compile(rb"[0-9][eE][+-]?[0-9]{16,}\s*[],}]")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True)
+class Page:
+    """One response of the Export API. The records stay JSON until they are conformed, to save memory in the queues.
+
+    Attributes:
+        cursor: Of the next page, or None at the end.
+        has_lost_text: Whether some text could not be kept: see `Repaired`.
+        is_plain: Whether the JSON can be emitted as it is: on one line, and without huge numbers.
+    """
+
+    data: list[msgspec.Raw]
+    cursor: str | None = None
+    has_lost_text: bool = False
+    is_plain: bool = True
+
+    def values_of(self, field: str) -> list[Any]:
+        """Get one field of all records, in their order, without values that are missing or cannot be parsed."""
+        values = []
+        for record in self.data:
+            with suppress(KeyError, RecursionError, ValueError, msgspec.DecodeError):
+                values.append(_any.decode(_fields.decode(record)[field]))
+        return values
+
+
+_pages: WeakKeyDictionary[requests.Response, Page] = WeakKeyDictionary()
+
+
+def page_of(response: requests.Response) -> Page:
+    """Parse a successful response, once for all calls. See `parse_page`."""
+    if (page := _pages.get(response)) is None:
+        page = _pages[response] = parse_page(response.content)
+    return page
+
+
+def parse_page(body: bytes) -> Page:
+    """Parse the body of a response. What is only nearly JSON is repaired (see `repair`).
+
+    A `null` cursor is the documented end. So is a missing one, and an empty text, which would request the
+    first page again: both are assumed.
+
+    Raises:
+        InvalidPageError: If the body is not JSON, `data` is not a list, or `cursor` is not text, an integer or null.
+        UnusableRecordError: If the body is a page but for one record, which holds NaN or is nested too deeply.
+    """
+    has_lost_text = False
+    try:
+        try:
+            str(body, "utf-8")
+            read = _body.decode(body)
+        except msgspec.ValidationError:
+            raise
+        except (UnicodeDecodeError, msgspec.DecodeError):
+            repaired = repair(body)
+            body, has_lost_text = repaired.body, repaired.has_lost_text
+            read = _body.decode(body)
+    except msgspec.ValidationError as error:
+        msg = f"the answer is not a page: {error}"
+    except msgspec.DecodeError:
+        if _is_page_but_for_numbers(body) and (position := record_with_number_that_is_none(body)):
+            raise UnusableRecordError(position, NO_NUMBER) from None
+        msg = "the answer is not JSON" if body.strip() else "the answer is empty"
+    except RecursionError:
+        if position := deepest_record(body):
+            raise UnusableRecordError(position, NESTED_TOO_DEEPLY) from None
+        msg = f"the answer {NESTED_TOO_DEEPLY}"
+    else:
+        if read.data or not (read.error or read.errors):
+            cursor = None if read.cursor in {None, ""} else str(read.cursor)
+            return Page(read.data, cursor, has_lost_text, _is_plain(body.rstrip()))
+        msg = "the answer is an error, with no records"
+    raise InvalidPageError(msg)
+
+
+def _is_page_but_for_numbers(body: bytes) -> bool:
+    with suppress(msgspec.DecodeError, RecursionError):
+        _body.decode(without_numbers_that_are_none(body))
+        return True
+    return False
+
+
+def _is_plain(body: bytes) -> bool:
+    if b"\n" in body or b"\r" in body or _HUGE in (alike := body.translate(_ALIKE)):
+        return False
+    return not (any(exponent in alike for exponent in _EXPONENTS) and _huge_exponent.search(body))

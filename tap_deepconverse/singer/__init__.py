@@ -1,0 +1,1 @@
+"""The target's side: messages, state, stream maps, signals, the log."""

@@ -1,0 +1,165 @@
+"""Checks the state that the tap is given, and moves the bookmarks in it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import ConfigurationError
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+
+from tap_deepconverse.extract.checkpoint import next_bookmark
+from tap_deepconverse.extract.density import Count
+from tap_deepconverse.records.timestamps import format_time, parse_time
+
+if TYPE_CHECKING:
+    from singer_sdk import Stream
+    from singer_sdk.helpers.types import Context
+
+    from tap_deepconverse.extract.span import BotSpan
+
+COUNTS = "recent_counts"  # key in a bot's state: how many records were found lately, a hint for the next run
+MOST_COUNTS = 100  # entries in it, or a few more
+FEWEST_COUNTED = 150  # neighbouring entries are merged up to so many records
+
+
+class UnreadableStateError(ConfigurationError):
+    """The state given to the tap is not of the form that a run writes."""
+
+    def __init__(self, reason: str) -> None:
+        """Say what is wrong (a clause), and what to do about it."""
+        super().__init__(
+            f"The state cannot be read: {reason}; give the tap the state that its last run wrote, or none at all to "
+            "begin again at `start_date`."
+        )
+
+
+def check_state(state: Any) -> None:
+    """Check the form of a state and its bookmarks, before any request. Streams and keys of other taps pass.
+
+    Raises:
+        UnreadableStateError: If it is not of the form of a state, or a bookmark is not a time.
+    """
+    if reason := _reason_against(state):
+        raise UnreadableStateError(reason)
+
+
+def _reason_against(state: Any) -> str | None:
+    if isinstance(state, dict) and state.get("type") == "STATE":
+        return "it is a whole STATE message, of which the tap takes the `value`"
+    # A first run may get an empty state; any other without bookmarks would silently start over.
+    bookmarks = state.get("bookmarks", None if state else {}) if isinstance(state, dict) else None
+    if not isinstance(bookmarks, dict):
+        return "it is not an object with `bookmarks`"
+    for stream, stream_state in bookmarks.items():
+        partitions = stream_state.get("partitions", []) if isinstance(stream_state, dict) else None
+        if not isinstance(partitions, list):
+            return f"the bookmarks of the stream '{stream}' are not in `partitions`"
+        contexts = []
+        for partition in partitions:
+            context = partition.get("context") if isinstance(partition, dict) else None
+            if not isinstance(context, dict) or context in contexts:
+                return f"the stream '{stream}' has a partition without a `context` of its own"
+            contexts.append(context)
+            if not _is_bookmark(partition.get("replication_key_value")):
+                return f"the bookmark of the stream '{stream}' for {context} is no time"
+    return None
+
+
+def _is_bookmark(value: Any) -> bool:
+    with suppress(TypeError, ValueError):
+        return value is None or bool(datetime.fromisoformat(value))
+    return False
+
+
+class Checkpoints:
+    """Moves the bookmarks of a stream to what is complete, and tells the target."""
+
+    def __init__(self, stream: Stream) -> None:
+        """Begin with the state that the run was given."""
+        self._stream = stream
+        self._held_back: list[tuple[Context, str, BotSpan]] | None = None
+
+    def _partition(self, context: Context) -> dict[str, Any]:
+        # The SDK's `get_context_state` would add a partition that is not there.
+        partitions: list[dict[str, Any]] = self._stream.stream_state.get("partitions", [])
+        return next((partition for partition in partitions if partition["context"] == context), {})
+
+    def bookmark(self, context: Context) -> datetime | None:
+        """Read a bot's bookmark; None if there is none, or the replication method is not incremental."""
+        if self._stream.replication_method != REPLICATION_INCREMENTAL:
+            return None
+        value = self._partition(context).get("replication_key_value")
+        return None if value is None else parse_time(value)
+
+    def counts(self, context: Context) -> list[Count]:
+        """Read how many records earlier runs found lately, in order of time; none if somebody has edited them."""
+        try:
+            counts = [
+                Count(_seconds(start), _seconds(end), max(0, int(records)))
+                for start, end, records in self._partition(context).get(COUNTS, [])
+            ]
+        except (TypeError, ValueError):
+            return []
+        counts.sort(key=lambda count: count.start)
+        return [] if any(count.end > after.start for count, after in pairwise(counts)) else counts
+
+    def advance(self, context: Context, span: BotSpan) -> None:
+        """Move a bot's bookmark up to what is complete, and write a STATE.
+
+        The records are written by now: the SDK asks for the next one only when it has written the one before.
+        """
+        if self._stream.replication_method != REPLICATION_INCREMENTAL:
+            return
+        bookmark = self.bookmark(context)
+        moved = next_bookmark(bookmark, span.coverage.newest, span.complete_until)
+        if moved is None or moved == bookmark:
+            return
+        if self._held_back is not None:
+            self._held_back.append((context, format_time(moved), span))
+        else:
+            self._move(context, format_time(moved), span)
+            self._stream.finalize_state_progress_markers(self._stream.get_context_state(context))
+
+    def hold_back(self) -> None:
+        """Let checkpoints wait until `release`: the target does not have the records yet."""
+        self._held_back = self._held_back or []
+
+    def release(self) -> list[tuple[Context, str, BotSpan]]:
+        """Take the checkpoints held back so far, for `move_all` once the target has the records."""
+        held_back, self._held_back = self._held_back or [], []
+        return held_back
+
+    def move_all(self, checkpoints: list[tuple[Context, str, BotSpan]]) -> None:
+        """Move the bookmarks to the checkpoints that `release` returned."""
+        for checkpoint in checkpoints:
+            self._move(*checkpoint)
+
+    def _move(self, context: Context, value: str, span: BotSpan) -> None:
+        key = self._stream.replication_key or ""
+        self._stream.state_manager.increment_state({key: value}, context=context, replication_key=key)
+        since = parse_time(value) - timedelta(days=span.settings.lookback_days + 1)
+        self._stream.get_context_state(context)[COUNTS] = _counts(span, int(since.timestamp()))
+
+
+def _counts(span: BotSpan, since: int) -> list[tuple[str, str, int]]:
+    counts = span.coverage.counts = [count for count in span.coverage.counts if count.end > since]
+    fewest = max(FEWEST_COUNTED, sum(count.records for count in counts) / MOST_COUNTS)
+    merged: list[Count] = []
+    for count in counts:
+        last = merged[-1] if merged else None
+        if last and last.records + count.records <= fewest:
+            merged[-1] = Count(last.start, count.end, last.records + count.records)
+        else:
+            merged.append(count)
+    return [(_text(count.start), _text(count.end), round(count.records)) for count in merged]
+
+
+def _seconds(text: str) -> int:
+    return int(parse_time(text).timestamp())
+
+
+def _text(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,102 @@
+"""Writes Singer messages to standard output a page at a time."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.exceptions import SyncError
+from singer_sdk.singerlib.messages import RecordMessage
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from singer_sdk.singerlib.messages import Message
+
+PAGE_BYTES = 1 << 20
+
+
+class TargetGoneError(SyncError):
+    """The target does not read any more."""
+
+    def __init__(self) -> None:
+        """Say so, and what to do."""
+        super().__init__("The target has stopped reading: see its log. The next run goes on from the last checkpoint.")
+
+
+class PageWriter(MsgSpecWriter):
+    """Collects records and writes many at once, where the SDK's writer makes two system calls a record.
+
+    Any other message is written at once, after the records before it. Who emits records flushes at the end.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing collected."""
+        self._lines = bytearray()
+        self._is_writing = False
+        self._after_writing: Callable[[], None] | None = None
+
+    @override
+    def write_message(self, message: Message) -> None:
+        self._lines += self.format_message(message)
+        if len(self._lines) >= PAGE_BYTES or not isinstance(message, RecordMessage):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been collected; raises `TargetGoneError` if nobody reads any more."""
+        if not self._lines or self._is_writing:
+            return
+        lines, self._lines = self._lines, bytearray()
+        self._is_writing = True
+        try:
+            # Unbuffered standard output may take a part only, and says how much.
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[sys.stdout.buffer.write(rest) :]
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            # Python would try to write its own buffer once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise TargetGoneError from None
+        finally:
+            self._is_writing = False
+        if self._after_writing:
+            self._after_writing()
+
+    @contextmanager
+    def flushed(self) -> Iterator[None]:
+        """Flush when the block ends or fails."""
+        try:
+            yield
+        finally:
+            self.flush()
+
+    def tend(self) -> None:
+        """Write what has been collected; raises `TargetGoneError` if nobody reads any more."""
+        self.flush()
+        self.check_target()
+
+    def check_target(self) -> None:
+        """Raise `TargetGoneError` if nobody reads any more, where the system can tell (it needs `poll`)."""
+        if not hasattr(select, "poll"):
+            return
+        gone = select.POLLERR | select.POLLHUP
+        poll = select.poll()
+        try:
+            poll.register(sys.stdout.fileno(), gone)
+        except (OSError, ValueError):  # standard output is an object of this process, not a file
+            return
+        if any(event & gone for _, event in poll.poll(0)):
+            raise TargetGoneError
+
+    def when_whole(self, action: Callable[[], None]) -> None:
+        """Act as soon as no line is half written: now, or after the write that is under way."""
+        if self._is_writing:
+            self._after_writing = action
+        else:
+            action()

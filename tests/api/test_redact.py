@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import html
+import io
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_deepconverse.api.redact import LONGEST_QUOTE, Secret, one_line, own_words, redirect_target
+
+KEY = "S3CRET+/=&key"
+
+
+def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **headers: str) -> requests.Response:
+    response = requests.Response()
+    response.status_code, response.reason = status, reason
+    response.raw = io.BytesIO(body.encode() if isinstance(body, str) else body)
+    response.headers.update(headers)
+    return response
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"message": "Forbidden"}', "Forbidden"),
+        ('{"message": "Forbidden", "data": [{"text": "secret"}]}', "Forbidden"),
+        ('{"message": "a\\n  b\\u001b[31m\\u2028c"}', "a b[31m c"),
+        (f'{{"message": "No {KEY} here"}}', "No *** here"),
+        (f'{{"message": "No {quote(KEY, safe="")} here"}}', "No *** here"),
+        (f'{{"message": "No {quote(KEY, safe="").lower().replace("s3cret", "S3CRET")} here"}}', "No *** here"),
+        (f"No {html.escape(KEY)} here", "No *** here"),
+        (f"No {KEY.replace('/', '&#47;').replace('=', '&#x3D;')} here", "No *** here"),
+        (f"No {KEY.replace('&', chr(92) + 'u0026')} here", "No *** here"),
+        (f"No {KEY[:4]}\u200b{KEY[4:]} here", "No *** here"),
+        ("no healthy upstream\r\n", "no healthy upstream"),
+        ('upstream said {"text": "secret"}', "upstream said"),
+        ('{"error": "secret"}', "Bad Gateway"),
+        ('{"message": {"text": "secret"}}', "Bad Gateway"),
+        ('{"message": "', "Bad Gateway"),
+        ('["secret"]', "Bad Gateway"),
+        ('"secret"', "Bad Gateway"),
+        (b"a\xff\xfe", "a\ufffd\ufffd"),
+        (b"", "Bad Gateway"),
+        (b'{"a":' * 100_000, "Bad Gateway"),
+        (b"a" * 2_000_000, "Bad Gateway"),
+    ],
+)
+def test_of_an_error_its_message_is_repeated_and_nothing_that_may_be_a_record(body: Any, said: str) -> None:
+    assert own_words(answer(body), KEY) == said
+
+
+def test_what_is_no_error_is_not_repeated_unless_it_says_message() -> None:
+    assert own_words(answer("secret", 200, "OK"), KEY) == "OK"
+    assert own_words(answer('{"message": "Limit Exceeded"}', 200, "OK"), KEY) == "Limit Exceeded"
+
+
+@pytest.mark.parametrize("key", ["k%41y-secret", "a&amp;b-secret", 'say "secret"'[4:]])
+def test_a_key_that_looks_encoded_is_not_repeated(key: str) -> None:
+    for body in (f"No {key} here", f"No {quote(key, safe='')} here", f"No {html.escape(key)} here"):
+        assert own_words(answer(body), key) == "No *** here"
+
+
+def test_a_long_error_is_cut() -> None:
+    said = own_words(answer("word " * 1_000), KEY)
+    assert len(said) == LONGEST_QUOTE
+    assert said.endswith("word…")
+
+
+@given(st.text(), st.text(), st.text("abcdefghijklmnopqrstuvwxyz0123456789-_+/=&<>'\"\\%", min_size=8))
+def test_whatever_is_said_is_a_line_without_the_key(before: str, after: str, key: str) -> None:
+    for body in (before + key + after, json.dumps({"message": before + key + after}), before + quote(key) + after):
+        line = own_words(answer(body.encode("utf-8", "replace")), key)
+        assert key not in line
+        assert len(line) <= LONGEST_QUOTE
+        assert "".join(line.split("\n")) == line
+        assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://elsewhere.example.com/login?token=x#y", "https://elsewhere.example.com/login"),
+        ("https://user:password@elsewhere.example.com:8443/", "https://elsewhere.example.com:8443/"),
+        ("//elsewhere.example.com/a", "elsewhere.example.com/a"),
+        ("/login", "/login"),
+        ("?a=b", "itself"),
+        ("http://[", "something that is no URL"),
+        ("http://host:port/", "something that is no URL"),
+        (f"https://host/{KEY}", "https://host/***"),
+    ],
+)
+def test_where_a_redirect_points_is_said_less_what_may_be_secret(location: str, said: str) -> None:
+    assert redirect_target(answer("", 302, Location=location), KEY) == said
+
+
+def test_a_secret_is_what_it_is_but_does_not_show() -> None:
+    secret = Secret(KEY)
+    assert secret == KEY
+    assert {"x-api-key": secret} == {"x-api-key": KEY}
+    assert KEY not in repr({"api_key": secret, "list": [secret]})
+
+
+def test_one_line_keeps_what_can_be_printed() -> None:
+    assert one_line("  Größe\t…\n😀 ", "key") == "Größe … 😀"

@@ -1,0 +1,75 @@
+"""How many requests and how long a run takes, in simulated time: the same on every machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation import DAY, NOW, Api, Outcome, simulate, span_of, times_of
+
+BOOKMARK = NOW - 3600
+"""Where an hourly run's bookmark stands: it reads a day more, of which it has read all but the last hour before."""
+
+shapes = pytest.mark.parametrize("shape", ["rhythm", "even"])
+orders = pytest.mark.parametrize("order", ["rising", "none"])
+seeds = pytest.mark.parametrize("seed", [1, 2])
+
+
+def hourly_after_another(shape: str, order: str, seed: int) -> Outcome:
+    times = times_of(21_000, 26 / 24, shape=shape, seed=seed)
+    earlier = span_of(NOW - 90 * DAY, NOW - 3600, bookmark=BOOKMARK - 3600)
+    counts = simulate([earlier], [Api([time for time in times if time < NOW - 3600], order)], 2).counts
+    return simulate([span_of(NOW - 90 * DAY, bookmark=BOOKMARK, counts=counts)], [Api(times, order)], 2)
+
+
+@shapes
+@orders
+@seeds
+def test_an_hourly_run_knows_from_the_one_before_how_busy_the_bot_is(shape: str, order: str, seed: int) -> None:
+    outcome = hourly_after_another(shape, order, seed)
+    assert outcome.records > 19_000
+    assert outcome.requests <= 24
+    assert outcome.seconds <= 9.7
+
+
+@shapes
+@orders
+@seeds
+def test_an_hourly_run_that_knows_nothing_finds_out_soon(shape: str, order: str, seed: int) -> None:
+    times = times_of(20_000, 25 / 24, shape=shape, seed=seed)
+    outcome = simulate([span_of(NOW - 90 * DAY, bookmark=BOOKMARK)], [Api(times, order)], 2)
+    assert outcome.records == 20_000
+    assert outcome.requests <= 29
+    assert outcome.seconds <= 13.5
+
+
+@pytest.mark.parametrize("records", [0, 100])
+def test_quiet_bots_take_a_request_each(records: int) -> None:
+    spans = [span_of(NOW - 90 * DAY, bookmark=BOOKMARK, name=f"bot {number}") for number in range(20)]
+    outcome = simulate(spans, [Api(times_of(records, 25 / 24, seed=number)) for number in range(20)], 2)
+    assert outcome.requests == 20
+    assert outcome.seconds <= 8.4
+
+
+@orders
+def test_a_small_bot_is_filled_with_some_tens_of_requests(order: str) -> None:
+    outcome = simulate([span_of(NOW - 3 * 365 * DAY)], [Api(times_of(2_000, 3 * 365), order)], 0.5)
+    assert outcome.records == 2_000
+    assert outcome.requests <= 41
+
+
+@pytest.mark.parametrize(("answer", "requests", "seconds"), [(0.5, 64, 21.7), (2, 67, 24.2), (5, 71, 28.5)])
+@orders
+def test_few_requests_are_spent_however_slow_the_answers_are(
+    order: str, answer: float, requests: int, seconds: float
+) -> None:
+    outcome = simulate([span_of(NOW - 90 * DAY)], [Api(times_of(60_000, 90, shape="even"), order)], answer)
+    assert outcome.records == 60_000
+    assert outcome.requests <= requests
+    assert outcome.seconds <= seconds
+
+
+def test_a_checkpoint_comes_at_least_every_thirty_thousand_records() -> None:
+    outcome = simulate([span_of(NOW - 90 * DAY)], [Api(times_of(600_000, 90, shape="even"))], 0.5)
+    assert outcome.records == 600_000
+    assert outcome.requests <= 616
+    assert outcome.most_between_checkpoints <= 25_000

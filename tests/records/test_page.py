@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuzz.readers import as_written, read_page, records_in
+from tap_deepconverse.records.page import InvalidPageError, UnusableRecordError, page_of, parse_page
+
+
+def answer(body: Any) -> requests.Response:
+    response = requests.Response()
+    response.status_code = 200
+    response._content = body if isinstance(body, bytes) else json.dumps(body).encode()  # noqa: SLF001
+    return response
+
+
+def parsed(body: bytes) -> list[dict[str, Any]]:
+    """The records of a page, as a target gets them."""
+    deeply = [as_written(record) for record in records_in(body)]
+    assert [as_written(record) for record in records_in(body, is_shallow=True)] == deeply
+    return deeply
+
+
+def refused(body: bytes) -> UnusableRecordError:
+    """Why a page's records cannot be emitted, however deeply they are parsed."""
+    with pytest.raises(UnusableRecordError) as refusal:
+        list(records_in(body, is_shallow=True))
+    with pytest.raises(UnusableRecordError, match=f"^{refusal.value}$"):
+        list(records_in(body))
+    return refusal.value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"<html>", b'{"data": [', b'{"data": [{"a": secret}]}', [], {}, "secret",
+        {"data": None}, {"data": {}}, {"data": "secret"}, {"data": [], "cursor": True},
+        {"data": [], "cursor": {"secret": 1}}, {"data": [], "cursor": 1.5},
+    ],
+)  # fmt: skip
+def test_what_is_no_page_is_refused_without_being_repeated(body: Any) -> None:
+    with pytest.raises(InvalidPageError) as refusal:
+        page_of(answer(body))
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("record", ["secret", None, 7, ["secret"]])
+def test_a_record_that_is_no_object_is_refused_by_its_position(record: Any) -> None:
+    refusal = refused(json.dumps({"data": [{"_id": "a"}, record]}).encode())
+    assert str(refusal) == "record 2 of the page is not an object"
+
+
+@pytest.mark.parametrize("identity", [{}, {"_id": None}, {"_id": ""}])
+def test_a_record_without_an_id_is_refused_by_its_position(identity: dict[str, Any]) -> None:
+    refusal = refused(json.dumps({"data": [{"_id": "a"}, {"text": "secret", **identity}]}).encode())
+    assert str(refusal).startswith("record 2 of the page has no `_id`")
+
+
+def test_an_answer_is_parsed_once() -> None:
+    response = answer({"data": [{}], "cursor": None})
+    assert page_of(response) is page_of(response)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"1e999999999999999999999", "beyond all bounds"),
+        (b"1" * 5000, "beyond all bounds"),
+        (b"NaN", "holds NaN or Infinity"),
+        (b'{"secret": [-Infinity, 1]}', "holds NaN or Infinity"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested more deeply"),
+        (b'{"secret":' * 200_000 + b"1" + b"}" * 200_000, "nested more deeply"),
+    ],
+)
+def test_what_no_target_could_hold_is_refused_by_its_position(value: bytes, said: str) -> None:
+    body = b'{"data": [{"_id": "a", "b": [1, {"c": "[{,NaN"}]}, {"_id": "b", "c": [1, 2], "text": ' + value + b"}]}"
+    refusal = refused(body)
+    assert str(refusal).startswith("record 2 of the page ")
+    assert said in str(refusal)
+    assert refusal.position == 2
+    assert "secret" not in str(refusal)
+
+
+@pytest.mark.parametrize("nested", [b"[" * 500 + b"]" * 500, b'{"a":' * 500 + b"1" + b"}" * 500])
+def test_what_is_nested_hundreds_of_times_is_emitted(nested: bytes) -> None:
+    (record,) = parsed(b'{"data": [{"_id": "a", "b": ' + nested + b"}]}")
+    assert json.dumps(record["b"]).replace(" ", "").encode() == nested
+
+
+def test_text_that_says_nan_is_text() -> None:
+    (record,) = parsed(b'{"data": [{"_id": "a", "text": "NaN, -Infinity"}]}')
+    assert record["text"] == "NaN, -Infinity"
+
+
+@pytest.mark.parametrize("body", [b'{"data": [{"_id": "a", "b": NaN', b'{"data": [{"_id": "a", "b": NaN}]', b"NaN"])
+def test_what_is_cut_short_may_come_whole_the_next_time(body: bytes) -> None:
+    with pytest.raises(InvalidPageError):
+        parse_page(body)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b'{"_id": "a", "b": 1, "b": 2}',
+        b'{"_id": "a", "b": {"c" : {"d":1}, "e":1, "c": {}}}',
+        b'{"_id": "a", "b": [{"c": 1}, {"c": 1, "c":1}]}',
+        b'{"_id": "a", "b": 1, "\\u0062": 2}',
+        b'{"_id": "a", "b": "lost", "b": "\\u003a"}',
+    ],
+)
+def test_of_a_key_that_stands_twice_the_last_one_counts(record: bytes) -> None:
+    (other, emitted) = parsed(b'{"data": [{"_id": "x", "b": {"c": 1}, "c": 1}, ' + record + b"]}")
+    assert other == {"_id": "x", "b": {"c": 1}, "c": 1, "bot_name": "bot"}
+    assert emitted == {**json.loads(record), "bot_name": "bot"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": [{"_id": "a", "data": {"data": 1, "cursor": "data"}}], "cursor": "data", "type": "cursor"}',
+        b'{"type": "data", "data": [{"_id": "a", "text": "{\\"data\\": \\"data\\"}"}], "cursor": "cursor"}',
+    ],
+)
+def test_keys_of_that_name_within_records_are_the_records(body: bytes) -> None:
+    assert len(parsed(body)) == 1
+
+
+@pytest.mark.parametrize("says", [{"error": "no"}, {"errors": [{"message": "no"}]}, {"error": {"code": 1}}])
+def test_an_error_beside_no_records_is_not_the_end_of_the_window(says: dict[str, Any]) -> None:
+    with pytest.raises(InvalidPageError, match="an error, with no records"):
+        page_of(answer({"data": [], "cursor": None, **says}))
+
+
+@pytest.mark.parametrize("says", [{"error": None, "errors": []}, {"error": False}, {"message": "OK"}, {"error": ""}])
+def test_what_says_that_there_is_no_error_is_a_page(says: dict[str, Any]) -> None:
+    assert page_of(answer({"data": [], "cursor": "c", **says})).cursor == "c"
+
+
+def test_nan_beside_the_records_is_not_laid_to_one() -> None:
+    for beside in (b'"took": NaN', b'"stats": {"a": 1, "b": NaN}', b'"stats": [1, 2, NaN]'):
+        for body in (b'{%b, "data": [{"_id": "a"}]}', b'{"data": [{"_id": "a"}], %b}'):
+            with pytest.raises(InvalidPageError, match="not JSON"):
+                parse_page(body % beside)
+
+
+def test_nesting_beside_the_records_is_not_laid_to_one() -> None:
+    with pytest.raises(InvalidPageError, match="the answer is nested more deeply"):
+        parse_page(b'{"data": [{"_id": "a"}, {"_id": "b"}], "error": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+
+
+@pytest.mark.parametrize("is_shallow", [False, True])
+@pytest.mark.parametrize("depth", range(900, 1_000, 7))
+def test_what_is_read_can_be_written(depth: int, is_shallow: bool) -> None:  # noqa: FBT001
+    """The limit is the interpreter's, and where it lies depends on who asks; a record has to keep away from it."""
+    body = b'{"data": [{"_id": "a", "b": ' + b"[" * depth + b"]" * depth + b"}]}"
+    try:
+        (record,) = records_in(body, is_shallow=is_shallow)
+    except UnusableRecordError:
+        return
+    written = msgspec.json.encode({"type": "RECORD", "record": record})
+    assert b"[" * depth in written
+
+
+def test_many_keys_are_emitted() -> None:
+    fields = {f"key{number}": number for number in range(200_000)}
+    (record,) = parsed(json.dumps({"data": [{"_id": "a", **fields}]}).encode())
+    assert len(record) == 200_002
+
+
+@pytest.mark.parametrize("character", [b"\x00", b"\n", b"\t", b"\x1f", b"\x7f"])
+def test_a_control_character_that_stands_as_it_is_is_kept(character: bytes) -> None:
+    for text in (character, b"a" + character + b"b", b'\\"' + character):
+        body = b'{"data":\n[{"_id": "a",\t"text": "' + text + b'"}]}'
+        (record,) = parsed(body)
+        assert record["text"] == text.replace(b'\\"', b'"').decode()
+        assert not parse_page(body).has_lost_text
+
+
+@pytest.mark.parametrize(
+    "piece", [b'\\"', b"\\\\", b'"', b"\\", b"\x01", b"\xff", rb"\ud83d", b"NaN,", b"[", b'{"a":', b"-", b"{}"]
+)
+@pytest.mark.parametrize("before", [b'{"data":[{"_id":"a","t":"', b'{"data":[{"_id":"a","t":', b'{"data":['])
+def test_a_page_that_is_cut_short_is_known_for_one_without_delay(before: bytes, piece: bytes) -> None:
+    """A way to look at it that takes the square of its length would not come to an end here."""
+    with pytest.raises((InvalidPageError, UnusableRecordError)):
+        parse_page(before + piece * 300_000)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_page() -> None:
+    assert parsed(b'\xef\xbb\xbf{"data": [{"_id": "a"}]}') == [{"_id": "a", "bot_name": "bot"}]
+
+
+def test_text_that_could_not_be_kept_is_noticed() -> None:
+    assert parse_page(rb'{"data": [{"_id": "\ud83d"}]}').has_lost_text
+    assert parse_page(b'{"data": [{"_id": "\xff"}]}').has_lost_text
+    assert not parse_page(rb'{"data": [{"_id": "\ud83d\ude00"}]}').has_lost_text
+
+
+def emitted(*records: bytes) -> list[dict[str, Any]]:
+    """What becomes of records, each of which gets an `_id` and loses it again, as it does the bot's name."""
+    data = b", ".join(b'{"_id": "a", ' + record.removeprefix(b"{") for record in records)
+    rows = parsed(b'{"data": [' + data + b"]}")
+    return [{key: value for key, value in row.items() if key not in {"_id", "bot_name"}} for row in rows]
+
+
+@pytest.mark.parametrize("is_shallow", [False, True])
+def test_numbers_keep_their_digits(is_shallow: bool) -> None:  # noqa: FBT001
+    numbers = b"0.1000000000000000055511151231257827,123456789012345678901,1.10,-0.0"
+    body = b'{"data": [{"_id": "a", "nested": {"n": [' + numbers + b'],"price": 1.10}, "price": 1.10}]}'
+    (record,) = records_in(body, is_shallow=is_shallow)
+    written = msgspec.json.Encoder(decimal_format="number").encode(record)
+    assert numbers in written
+    assert written.replace(b" ", b"").count(b'"price":1.10') == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (rb"\ud83d", "\ufffd"),
+        (rb"a\ude00b", "a\ufffdb"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\ud83d\ude00\ude00", "\U0001f600\ufffd"),
+        (rb"\ud83d\n", "\ufffd\n"),
+        (rb"\\ud83d \ud83d", "\\ud83d \ufffd"),
+        (rb"\\\ud83d", "\\\ufffd"),
+        (b"\xff \xed\xa0\xbd ok", "\ufffd \ufffd\ufffd\ufffd ok"),
+        (rb"\ud83d \u00e4\u0000\/", "\ufffd \u00e4\x00/"),
+    ],
+)
+def test_half_an_emoji_is_replaced_and_nothing_else(written: bytes, text: str) -> None:
+    whole = {"text": "whole \U0001f600", "n": 1}
+    records = emitted(b'{"text": "' + written + b'"}', json.dumps(whole).encode())
+    assert records == [{"text": text}, whole]
+    json.dumps(records, ensure_ascii=False).encode()
+
+
+@given(st.text(), st.binary(max_size=4))
+def test_text_of_any_kind_is_read(text: str, noise: bytes) -> None:
+    body = json.dumps({"text": text}).encode()
+    assert emitted(body) == [json.loads(body)] or any("\ud800" <= c <= "\udfff" for c in text)
+    noisy = b'{"data": [{"_id": 1, "text": "' + noise.replace(b'"', b"").replace(b"\\", b"") + b'"}]}'
+    (record,) = parsed(noisy)
+    record["text"].encode()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text(), values, max_size=4),
+)
+
+
+@given(st.binary())
+def test_any_bytes_are_a_page_or_a_clear_error(body: bytes) -> None:
+    read_page(body)
+
+
+@given(json_values, st.booleans())
+def test_any_json_is_a_page_or_a_clear_error(value: Any, as_record: bool) -> None:  # noqa: FBT001
+    whole = {"data": [{"_id": "a", "b": value}, value], "cursor": None} if as_record else value
+    read_page(json.dumps(whole, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    read_page(json.dumps(whole).encode())
+
+
+@given(json_values, st.data())
+def test_json_that_was_spoilt_is_a_page_or_a_clear_error(value: Any, data: st.DataObject) -> None:
+    body = bytearray(json.dumps({"data": [{"_id": "a", "b": value}], "cursor": "c"}).encode())
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    read_page(bytes(body))
+    read_page(bytes(body[: data.draw(st.integers(0, len(body)))]))

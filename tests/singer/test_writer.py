@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.singerlib.messages import RecordMessage, StateMessage
+
+from tap_deepconverse.singer.writer import PAGE_BYTES, PageWriter, TargetGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def record(number: int, pad: int = 0) -> RecordMessage:
+    return RecordMessage(stream="s", record={"n": number, "pad": "x" * pad})
+
+
+class Pipe:
+    """Standard output as a pipe, with what has come out of it."""
+
+    def __init__(self) -> None:
+        self.reader, writer = os.pipe()
+        self.out = io.TextIOWrapper(os.fdopen(writer, "wb", buffering=0), write_through=True)
+        os.set_blocking(self.reader, False)
+
+    def read(self) -> list[dict[str, Any]]:
+        try:
+            return [json.loads(line) for line in os.read(self.reader, 1 << 24).splitlines()]
+        except BlockingIOError:
+            return []
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.out.close()
+    os.close(pipe.reader)
+
+
+@pytest.fixture
+def writer(pipe: Pipe) -> PageWriter:
+    """A writer whose standard output is the pipe, whatever pytest makes of it."""
+
+    class ToPipe(PageWriter):
+        def flush(self) -> None:
+            with redirect_stdout(pipe.out):
+                super().flush()
+
+        def check_target(self) -> None:
+            with redirect_stdout(pipe.out):
+                super().check_target()
+
+    return ToPipe()
+
+
+def test_records_wait_and_a_state_comes_after_them_at_once(pipe: Pipe, writer: PageWriter) -> None:
+    for number in range(5):
+        writer.write_message(record(number))
+    assert pipe.read() == []
+    writer.write_message(StateMessage(value={"at": 5}))
+    messages = pipe.read()
+    assert [message["type"] for message in messages] == ["RECORD"] * 5 + ["STATE"]
+    assert [message["record"]["n"] for message in messages[:5]] == list(range(5))
+
+
+def test_what_is_left_is_written_when_flushed(pipe: Pipe, writer: PageWriter) -> None:
+    writer.write_message(record(1))
+    writer.flush()
+    writer.flush()
+    assert [message["record"]["n"] for message in pipe.read()] == [1]
+
+
+def test_a_slow_target_gets_all_of_a_large_page(pipe: Pipe, writer: PageWriter) -> None:
+    """A pipe takes some of a page at a time, and unbuffered output says so instead of waiting."""
+    received = bytearray()
+    os.set_blocking(pipe.reader, True)
+
+    def read() -> None:
+        while part := os.read(pipe.reader, 5000):
+            received.extend(part)
+            if received.endswith(b'"end":true}}\n'):
+                return
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    count = 3 * PAGE_BYTES // 1000
+    for number in range(count):
+        writer.write_message(record(number, pad=1000))
+    writer.write_message(StateMessage(value={"end": True}))
+    reading.join(30)
+    lines = [json.loads(line) for line in received.splitlines()]
+    assert [line["record"]["n"] for line in lines[:-1]] == list(range(count))
+
+
+def test_a_target_that_is_gone_is_noticed(pipe: Pipe, writer: PageWriter) -> None:
+    writer.check_target()
+    spare = os.dup(pipe.reader)
+    os.close(pipe.reader)
+    writer.check_target()
+    os.close(spare)
+    with pytest.raises(TargetGoneError, match="has stopped reading"):
+        writer.check_target()
+    pipe.reader = os.open(os.devnull, os.O_RDONLY)
+
+
+def test_an_action_waits_until_no_line_is_half_written() -> None:
+    writer = PageWriter()
+    order: list[str] = []
+
+    class Interrupted(io.BytesIO):
+        """A signal comes while this is written."""
+
+        def write(self, data: Any) -> int:
+            writer.when_whole(lambda: order.append("action"))
+            order.append("written")
+            return len(data)
+
+    with redirect_stdout(io.TextIOWrapper(Interrupted())):
+        writer.write_message(StateMessage(value={}))
+    assert order == ["written", "action"]
+    writer.when_whole(lambda: order.append("at once"))
+    assert order[-1] == "at once"
