@@ -187,7 +187,10 @@ def test_what_is_read_again_is_not_taken_for_more(api: Api) -> None:
         assert len(output.newest("conversations")) == 30 * 96
         return list(dict.fromkeys(api.windows))
 
-    assert windows_of_a_run(is_refused=True) == windows_of_a_run(is_refused=False)
+    refused, undisturbed = windows_of_a_run(is_refused=True), windows_of_a_run(is_refused=False)
+    # Not to the second: the next window may be planned before or after the rhythm of the one before is known.
+    lengths = [end - start for start, end in undisturbed[:-2]]
+    assert [end - start for start, end in refused[: len(lengths)]] == pytest.approx(lengths, rel=0.05)
 
 
 def test_a_window_that_is_left_out_ends_the_run_with_an_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
