@@ -54,7 +54,7 @@ GUESSED_PAGES = 18  # pages that a window is taken to hold if its first is full 
 GROWTH = 8  # how many times as busy a bot may be as in the run before, if it is not as busy as it was
 SILENCE = 0.05  # pages below which nothing is expected: what comes all the same tells how much there is
 FEWEST_PARTS, MOST_PARTS = 4, 100  # Into how many parts such a window is cut
-# Pages that are left at least in a window that is given up to be cut anew: its first page is read in vain
+# Fewest pages left in a window that is cut into parts: what has been read of it is read again
 WORTH_A_CUT = 3
 
 
@@ -136,7 +136,7 @@ class WindowPlanner:
         longest = max(self._longest_yet * FASTEST_GROWTH, self._density.known_until - left.start)
         at_once = max(1, math.ceil(in_flight))
         pages_left = (expected + (self._density.expected(left.start, left.end) or 0)) / self._page_size
-        pages = min(pages_left / at_once, MOST_AHEAD / math.ceil(in_flight), MOST_PAGES, room)
+        pages = min(pages_left / at_once, _most_pages(in_flight), room)
         records = max(1, math.floor(pages)) * self._page_size
         fill = max(records / 2, records - MARGIN * math.sqrt(records))
         length = min(self._density.length(left.start, left.end, fill), longest)
@@ -170,7 +170,7 @@ class WindowPlanner:
         if length < MOST_PAGES or read.page_size < self._page_size:
             return False
         left = self._guessed_pages(read, pages) - pages
-        most = min(MOST_AHEAD / math.ceil(in_flight), MOST_PAGES)
+        most = _most_pages(in_flight)
         is_silence_over = read.expected < SILENCE * self._page_size
         if pages == 1 and ((is_silence_over and length > self._first) or left > 1.5 * most + 1):
             return True
@@ -185,7 +185,7 @@ class WindowPlanner:
             self._guessed_pages(read, pages),
             records_told_by(read.window.start, read.window.end, times) / self._page_size,
         )
-        most = min(MOST_AHEAD / math.ceil(in_flight), MOST_PAGES)
+        most = _most_pages(in_flight)
         parts = max(FEWEST_PARTS, math.ceil(min(2 * in_flight, guessed)), math.ceil(guessed / most))
         edges = parts_of(read.window.start, read.window.end, times, min(parts, MOST_PARTS))
         expected = guessed * self._page_size / (len(edges) - 1)
@@ -202,3 +202,8 @@ class WindowPlanner:
             elif pages >= guess and not self._density.is_confirmed:  # a bot may have grown since the run before
                 guess = GROWTH * max(1.0, guess)
         return guess if guess > pages else 1.5 * pages + 1
+
+
+def _most_pages(in_flight: float) -> float:
+    """Say how many pages a window may hold, so that as many as are read at once are not too far ahead."""
+    return min(MOST_AHEAD / math.ceil(in_flight), MOST_PAGES)
