@@ -23,6 +23,7 @@ def main() -> None:
     level = os.environ.get("TAP_DEEPCONVERSE_LOGLEVEL") or os.environ.get("LOGLEVEL") or "INFO"
     if level.upper() not in logging.getLevelNamesMapping():
         fail("TAP_DEEPCONVERSE_LOGLEVEL (or LOGLEVEL) in the environment must be DEBUG, INFO, WARNING or ERROR.")
+    sys.setswitchinterval(0.001)  # a request that waits for the emitting thread is late, which may break the rate limit
     try:
         TapDeepConverse.cli()
     except TerminatedError as ending:

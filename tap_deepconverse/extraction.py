@@ -41,7 +41,6 @@ class Extraction:
     """What a run extracts of a stream, bot by bot."""
 
     def __init__(self, stream: ExportStream, tap: Tap) -> None:
-        """Begin when the tap has begun: there a sync ends unless `end_date` says otherwise."""
         self.stream = stream
         self.checkpoints = Checkpoints(stream)
         self._run_began = datetime.fromtimestamp(tap.initialized_at / 1000, UTC)

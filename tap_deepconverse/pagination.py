@@ -22,7 +22,6 @@ class CursorPaginator(BaseAPIPaginator[str | None]):
     """Follows the cursor of each answer until there is none."""
 
     def __init__(self) -> None:
-        """Start at the first page, which has no cursor."""
         super().__init__(None)
         self._seen: set[str] = set()
 

@@ -1,8 +1,8 @@
-"""Syncs, one after the other, while everything goes wrong that may: `make soak`.
+"""Syncs, one after the other, while everything fails that can: `make soak`.
 
-A bot talks on while the tap reads it, by the real command into the real `target-postgres`. Answers are
-broken in every way that the sandbox knows, the server goes away and comes back, and the tap or the
-target is killed at any moment. What then is in the target has to be what is in the source.
+Five bots talk on while the tap reads them, by the real command into the real `target-postgres`. Answers
+are broken in every way that the sandbox knows, the server goes away and comes back, and the tap or the
+target is killed at random moments. At the end, target and source must be equal.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ TARGET = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
 STREAMS = ("conversations", "messages")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MOST_TRIES = 10
+BOTS = {"busy": 1000, "calm": 300, "small": 100, "single": 1, "silent": 0}
+"""The bots, and how many conversations each has had."""
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Soak:
     """One source and one target, with chances of their own."""
 
     def __init__(self, seed: int, folder: Path, warehouse: Database) -> None:
-        """Begin with a bot that has a past, and an empty target.
+        """Begin with bots that have a past, and an empty target.
 
         Args:
             seed: Decides how the API behaves and what goes wrong.
@@ -72,7 +74,8 @@ class Soak:
         self._random = choose = random.Random(seed)
         now = int(time.time()) * 1000
         archive = Archive(seed)
-        archive.add_bot("bot", 1500, now - 60 * DAY, now)
+        for bot_name, conversations in BOTS.items():
+            archive.add_bot(bot_name, conversations, now - 60 * DAY, now)
         self.faults = Sometimes(0.08, seed)
         behaviour = Behaviour(
             choose.choice(SELECT_BY),
@@ -136,13 +139,13 @@ class Soak:
 
     def _configure(self, url: str) -> None:
         settings = {
-            "concurrency": self._random.choice([1, 3, 8, 16]),
+            "concurrency": self._random.choice([1, 3, 16]),
             "page_size": self._random.choice([20, 50, 100]),
             "window_days": self._random.choice([1, 7, 30]),
             "request_timeout": 1,
             "start_date": time.strftime("%Y-%m-%d", time.gmtime(time.time() - 61 * 86_400)),
         }
-        self._config.write_text(json.dumps(config_for(url, **settings)))
+        self._config.write_text(json.dumps(config_for(url, *BOTS, **settings)))
 
     def _sync(self, kill_after: float | None) -> str:
         """Run the tap into the target; gives how that ended."""

@@ -24,7 +24,6 @@ class RateLimiter:
     """
 
     def __init__(self, requests_per_second: int) -> None:
-        """Set the maximum rate, in any one second."""
         self._requests_per_second = requests_per_second
         self._slack = SLACK
         self._lock = threading.Lock()

@@ -69,6 +69,7 @@ def _http_date(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+@dataclass
 class PageSizeDoubt:
     """Tells a page that is too large from an outage.
 
@@ -76,30 +77,18 @@ class PageSizeDoubt:
     page is requested. If it comes and the page still does not, the page is too large.
     """
 
-    _failures = 0
-    _has_small_page_come = False
-
-    def succeeded(self) -> None:
-        """Record that the page came."""
-        self._failures, self._has_small_page_come = 0, False
-
-    def failed(self) -> None:
-        """Record that the page did not come."""
-        self._failures += 1
-
-    def small_page_came(self) -> None:
-        """Record that a small page came."""
-        self._has_small_page_come = True
+    failures: int = 0
+    small_page_came: bool = False
 
     @property
     def calls_for_small_page(self) -> bool:
         """Whether to request a small page now."""
-        return self._failures >= FAILURES_BEFORE_DOUBT and not self._has_small_page_come
+        return self.failures >= FAILURES_BEFORE_DOUBT and not self.small_page_came
 
     @property
     def is_page_too_large(self) -> bool:
         """Whether the page is too large, and this is no outage."""
-        return self._failures > FAILURES_BEFORE_DOUBT and self._has_small_page_come
+        return self.failures > FAILURES_BEFORE_DOUBT and self.small_page_came
 
 
 def in_words(seconds: float) -> str:

@@ -80,14 +80,14 @@ class Sender:
                 self._ask_for_small_page_if_in_doubt(context)
                 self.limiter.wait(self.stopped)
             else:
-                self._doubt.succeeded()
+                self._doubt = PageSizeDoubt()
                 self.limiter.took(time.monotonic() - sent)
                 return response
         raise AssertionError  # counting has no end
 
     def _give_up_if_too_large(self, error: Exception) -> None:
         if may_be_page_size(error):
-            self._doubt.failed()
+            self._doubt.failures += 1
         if self._doubt.is_page_too_large:
             msg = f"{describe(error)}, again and again, while a small page comes"
             raise PageTooLargeError(msg) from error
@@ -105,4 +105,4 @@ class Sender:
             # A small page that fails proves nothing about the large one.
             with suppress(SyncError, requests.RequestException):
                 self.send(self.small_page(context), context)
-                self._doubt.small_page_came()
+                self._doubt.small_page_came = True

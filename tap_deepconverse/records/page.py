@@ -30,10 +30,9 @@ class InvalidPageError(FatalSyncError):
 
 
 class UnusableRecordError(FatalSyncError):
-    """A page holds a record that cannot be emitted. A retry cannot help."""
+    """A page holds a record, here by its position from 1, that cannot be emitted. A retry cannot help."""
 
     def __init__(self, position: int, reason: str) -> None:
-        """Name the record, by its position from 1. The reason is a predicate that holds nothing of the record."""
         super().__init__(f"record {position} of the page {reason}")
         self.position, self.reason = position, reason
 

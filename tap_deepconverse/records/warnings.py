@@ -17,10 +17,9 @@ _DOCUMENTED_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class RecordWarnings:
-    """Warns of unexpected data in a bot's records."""
+    """Warns of unexpected data in a bot's records; `where` names the bot and the stream."""
 
     def __init__(self, logger: logging.Logger, where: str) -> None:
-        """Start without warnings; `where` names the bot and the stream."""
         self._logger, self._where = logger, where
         self._counts: Counter[str] = Counter()
 

@@ -18,7 +18,6 @@ class TerminatedError(SystemExit):
     """The process has been asked to end."""
 
     def __init__(self, signal_number: int) -> None:
-        """End with the status that shells expect."""
         super().__init__(128 + signal_number)
         self.signal_name = signal.Signals(signal_number).name
 

@@ -29,7 +29,6 @@ class UnreadableStateError(ConfigurationError):
     """The state given to the tap is not of the form that a run writes."""
 
     def __init__(self, reason: str) -> None:
-        """Say what is wrong (a clause), and what to do about it."""
         super().__init__(
             f"The state cannot be read: {reason}; give the tap the state that its last run wrote, or none at all to "
             "begin again at `start_date`."
@@ -78,7 +77,6 @@ class Checkpoints:
     """Moves the bookmarks of a stream to what is complete, and tells the target."""
 
     def __init__(self, stream: Stream) -> None:
-        """Begin with the state that the run was given."""
         self._stream = stream
         self._held_back: list[tuple[Context, str, BotSpan]] | None = None
 

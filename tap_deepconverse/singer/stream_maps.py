@@ -47,7 +47,6 @@ class ExplainedMap(StreamMap):
     """A stream map that says which record it failed at, and nothing of what that holds."""
 
     def __init__(self, stream_map: StreamMap, stream: str, stream_maps: object) -> None:
-        """Wrap a stream map of the SDK's; `stream_maps` is the setting's value."""
         vars(self).update(vars(stream_map))
         self._map, self._stream, self._stream_maps = stream_map, stream, stream_maps
 

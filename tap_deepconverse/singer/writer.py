@@ -25,7 +25,6 @@ class TargetGoneError(SyncError):
     """The target does not read any more."""
 
     def __init__(self) -> None:
-        """Say so, and what to do."""
         super().__init__("The target has stopped reading: see its log. The next run goes on from the last checkpoint.")
 
 
@@ -36,7 +35,6 @@ class PageWriter(MsgSpecWriter):
     """
 
     def __init__(self) -> None:
-        """Start with nothing collected."""
         self._lines = bytearray()
         self._is_writing = False
         self._after_writing: Callable[[], None] | None = None

@@ -135,22 +135,13 @@ def test_durations_in_words() -> None:
     ]  # fmt: skip
 
 
-def doubt_after(failures: int, *, small_page_came: bool = False) -> PageSizeDoubt:
-    doubt = PageSizeDoubt()
-    for _ in range(failures):
-        doubt.failed()
-    if small_page_came:
-        doubt.small_page_came()
-    return doubt
-
-
 @pytest.mark.parametrize(
     ("doubt", "calls_for_small_page"),
     [
-        (doubt_after(2), False),
-        (doubt_after(3), True),
-        (doubt_after(10), True),
-        (doubt_after(3, small_page_came=True), False),
+        (PageSizeDoubt(2), False),
+        (PageSizeDoubt(3), True),
+        (PageSizeDoubt(10), True),
+        (PageSizeDoubt(3, small_page_came=True), False),
     ],
 )
 def test_when_a_small_page_is_asked_for(doubt: PageSizeDoubt, calls_for_small_page: bool) -> None:  # noqa: FBT001
@@ -159,13 +150,4 @@ def test_when_a_small_page_is_asked_for(doubt: PageSizeDoubt, calls_for_small_pa
 
 
 def test_it_is_the_page_if_a_small_one_comes_and_it_still_does_not() -> None:
-    doubt = doubt_after(3, small_page_came=True)
-    doubt.failed()
-    assert doubt.is_page_too_large
-
-
-def test_a_page_that_came_leaves_no_doubt() -> None:
-    doubt = doubt_after(3, small_page_came=True)
-    doubt.succeeded()
-    doubt.failed()
-    assert not doubt.is_page_too_large
+    assert PageSizeDoubt(4, small_page_came=True).is_page_too_large
