@@ -151,8 +151,11 @@ class ExportStream(RESTStream[str | None]):
     def _small_page(self, context: Context | None) -> requests.PreparedRequest:
         """Ask for the first record of the window's first second: less can't be asked for."""
         context = context or {}
-        small = {**context, "end_time": context["start_time"] + 1, "per_page": 1}
-        request = self.get_http_request(page=PageContext(small, None))
+        return self.first_page({**context, "end_time": context["start_time"] + 1, "per_page": 1})
+
+    def first_page(self, context: Context) -> requests.PreparedRequest:
+        """Make the request for a window's first page; the context has all its parameters."""
+        request = self.get_http_request(page=PageContext(context, None))
         return self.build_prepared_request(
             method=request.method, url=request.url, params=request.encode_params(), headers=request.headers
         )
@@ -178,6 +181,6 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The SDK says this of whatever ends a sync, be it explained or even wanted (`--test`).
+        # The SDK says this of whatever ends a sync, be it explained.
         if not message.startswith("An unhandled error occurred"):
             super().log(message, *args, level=level, **kwargs)

@@ -7,11 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import click
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_deepconverse.api.redact import Secret
+from tap_deepconverse.connection_test import ConnectionTest
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
 from tap_deepconverse.singer.files import json_object
 from tap_deepconverse.singer.log import keep_quiet
@@ -24,8 +27,6 @@ from tap_deepconverse.streams import Conversations, Messages
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
-
-    import click
 
 
 class TapDeepConverse(Tap):
@@ -107,6 +108,33 @@ class TapDeepConverse(Tap):
                 with Path(path).open(encoding="utf-8") as file:
                     json_object(file, "--config")
         return super().cb_config(ctx, param, value)
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Test each bot and stream, and print a report; raises `ConnectionTestError` if one cannot be read."""
+        if value in {CliTestOptionValue.Disabled.value, CliTestOptionValue.Schema.value}:
+            super().cb_test(ctx, param, value)
+            return
+        given = ctx.params["config"]
+        tap = cls(config=given.config, parse_env_config=given.parse_env)
+        test = ConnectionTest((Conversations(tap), Messages(tap)), cls.plugin_version)
+        test.run()
+        click.echo(test.report().encode())
+        test.require_success()
+        ctx.exit()
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        command = super().get_singer_command()
+        for option in command.params:
+            if isinstance(option, click.Option) and option.name == "test":
+                option.help = (
+                    "Ask each bot and stream for a few records, and print a report that holds no key and nothing of a "
+                    "conversation. --test=schema prints the schemas instead."
+                )
+        return command
 
     @classmethod
     @override

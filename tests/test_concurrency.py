@@ -195,15 +195,6 @@ def test_an_error_in_one_reader_ends_it_soon_while_others_hang(httpserver: HTTPS
     assert time.monotonic() - began < 10
 
 
-def test_test_ends_soon_while_others_hang(hanging: Hanging, write_json: WriteJson) -> None:
-    config = write_json(config_for(hanging.url, window_days=1, **SPAN))
-    began = time.monotonic()
-    done = command("--config", config, "--test")
-    assert done.status == 0
-    assert len(done.records("conversations")) == len(done.records("messages")) == 1
-    assert time.monotonic() - began < 10
-
-
 @pytest.mark.parametrize("handler", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_tap_is_made_writes_nothing(handler: signal.Signals, write_json: WriteJson) -> None:
     """The SDK would write an empty STATE then, and end as if the work were whole."""

@@ -21,7 +21,15 @@ ROOMS = {
     "singer": {"singer", "extract", "records", "api"},
     "settings": set[str](),
 }
-IMPORTERS = {"extraction": {"client"}, "client": {"streams", "extraction"}, "streams": {"tap"}, "tap": {"__main__"}}
+IMPORTERS = {
+    "extraction": {"client"},
+    "client": {"streams", "extraction", "connection_test"},
+    "streams": {"tap"},
+    "report": {"connection_test"},
+    "open_questions": {"connection_test", "report"},
+    "connection_test": {"tap"},
+    "tap": {"__main__"},
+}
 
 
 def room_of(path: Path) -> str:

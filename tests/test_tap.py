@@ -52,23 +52,6 @@ def test_discovery_needs_no_settings() -> None:
         assert f'"replication_key":"{key}"' in done.stdout
 
 
-def test_test_asks_for_a_record_of_each_stream(serve: Serve, write_json: WriteJson) -> None:
-    sandbox, url = serve()
-    done = command("--config", write_json(config_for(url, start_date="2026-09-20", end_date="2026-09-21")), "--test")
-    assert done.status == 0
-    assert len(done.records("conversations")) == len(done.records("messages")) == 1
-    assert len(sandbox.requests) == 2
-
-
-def test_test_fails_in_a_sentence(serve: Serve, write_json: WriteJson) -> None:
-    _, url = serve()
-    done = command("--config", write_json(config_for(url, api_key="s3cret")), "--test")
-    assert done.status == 1
-    assert "check `api_key`" in done.log
-    assert "Traceback" not in done.log
-    assert "s3cret" not in done.log
-
-
 def test_a_catalog_selects_streams_and_properties(serve: Serve, archive: Archive, write_json: WriteJson) -> None:
     _, url = serve()
     catalog = TapDeepConverse(validate_config=False).catalog_dict

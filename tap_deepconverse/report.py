@@ -1,0 +1,86 @@
+"""The report of `--test`: plain text, with nothing of the key nor of a conversation but the newest time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tap_deepconverse.open_questions import UNTOLD
+from tap_deepconverse.records.warnings import field_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tap_deepconverse.open_questions import OpenQuestions
+
+LATEST = 253_402_300_799  # the last second of the year 9999
+
+
+@dataclass
+class Line:
+    """What the report says of a bot and a stream."""
+
+    bot_name: str
+    stream: str
+    said: str = "not asked"
+    newest: float | None = None
+    longest: float | None = None  # seconds that an answer took
+    is_empty: bool = False  # the bot answers, with no records
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Its columns."""
+        moment = None if self.newest is None else datetime.fromtimestamp(min(self.newest, LATEST), UTC)
+        return (
+            printable(self.bot_name),
+            self.stream,
+            f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "-",
+            "-" if self.longest is None else f"{self.longest:.2f} s",
+            self.said,
+        )
+
+
+def report(title: str, key: str, lines: Sequence[Line], facts_of: Mapping[str, list[tuple[str, str]]]) -> str:
+    """Write the report, with the facts of each stream; `key` says whether the API accepts the key."""
+    titles = ("bot", "stream", "newest time", "longest answer", "result")
+    text = [title, f"key accepted: {key}", "", *table([titles, *(line.cells for line in lines)])]
+    for stream, rows in facts_of.items():
+        text += ["", f"stream {stream}", *table(rows)]
+    return "\n".join(text)
+
+
+def facts(questions: OpenQuestions, key: str) -> list[tuple[str, str]]:
+    """List what the answers of a stream tell of what the API's documentation leaves open."""
+    names = set[str]().union(*(answer.undocumented for answer in questions.answers))
+    keys = set[str]().union(*(answer.keys for answer in questions.answers)) - {"data", "cursor"}
+    rows = []
+    for name in questions.fields:
+        forms = sorted(set[str]().union(*(answer.forms[name] for answer in questions.answers)))
+        rows.append((f"  how `{name}` is written", ", ".join(forms) or UNTOLD))
+    return [
+        *rows,
+        ("  fields that no document names", safe_names(names, key)),
+        ("  is a `cursor` there", questions.cursor),
+        ("  other keys beside `data`", safe_names(keys, key)),
+        ("  does a page come in an order", questions.order),
+        ("  is `start_time` inclusive", questions.told("start_inclusive")),
+        ("  is `end_time` inclusive", questions.told("end_inclusive")),
+        *([("  which time the API selects by", questions.told("by"))] if len(questions.fields) > 1 else []),
+    ]
+
+
+def safe_names(names: set[str], key: str) -> str:
+    """List names, those only counted that may be data, or hold the key."""
+    return field_names({"?" if key in name else name for name in names}) or "none"
+
+
+def printable(text: str) -> str:
+    """Leave out what would break a line or control a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Align columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
