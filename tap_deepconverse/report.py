@@ -52,17 +52,21 @@ def report(title: str, key: str, lines: Sequence[Line], facts_of: Mapping[str, l
 
 def facts(questions: OpenQuestions, key: str) -> list[tuple[str, str]]:
     """List what the answers of a stream tell of what the API's documentation leaves open."""
-    names = set[str]().union(*(answer.undocumented for answer in questions.answers))
-    keys = set[str]().union(*(answer.keys for answer in questions.answers)) - {"data", "cursor"}
+    answers = questions.answers
+    names = set[str]().union(*(answer.undocumented for answer in answers))
+    keys = set[str]().union(*(answer.keys for answer in answers)) - {"data", "cursor"}
     rows = []
     for name in questions.fields:
-        forms = sorted(set[str]().union(*(answer.forms[name] for answer in questions.answers)))
+        forms = sorted(set[str]().union(*(answer.forms[name] for answer in answers)))
         rows.append((f"  how `{name}` is written", ", ".join(forms) or UNTOLD))
     return [
         *rows,
-        ("  fields that no document names", safe_names(names, key)),
+        (
+            "  fields that no document names",
+            safe_names(names, key) or ("none" if any(answer.records for answer in answers) else UNTOLD),
+        ),
         ("  is a `cursor` there", questions.cursor),
-        ("  other keys beside `data`", safe_names(keys, key)),
+        ("  other keys beside `data`", safe_names(keys, key) or ("none" if answers else UNTOLD)),
         ("  does a page come in an order", questions.order),
         ("  is `start_time` inclusive", questions.told("start_inclusive")),
         ("  is `end_time` inclusive", questions.told("end_inclusive")),
@@ -72,7 +76,7 @@ def facts(questions: OpenQuestions, key: str) -> list[tuple[str, str]]:
 
 def safe_names(names: set[str], key: str) -> str:
     """List names, those only counted that may be data, or hold the key."""
-    return field_names({"?" if key in name else name for name in names}) or "none"
+    return field_names({"?" if key in name else name for name in names})
 
 
 def printable(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -12,6 +13,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from werkzeug import Response
 
 from sandbox.archive import DAY, Archive
@@ -348,6 +350,7 @@ def test_a_wrong_key_is_said_after_one_request(run: Run, httpserver: HTTPServer,
     assert done.status == 1
     assert "key accepted: no" in done.stdout
     assert done.stdout.count("not asked") == 3
+    assert set(facts_in(done.stdout, "conversations").values()) == {UNTOLD}
     assert "Bot 'a', stream 'conversations': the API refuses the key" in done.log
     assert len(httpserver.log) == 1
 
@@ -381,6 +384,15 @@ def test_a_closed_port_is_said_soon_and_once(run: Run, closed: str) -> None:
     assert done.status == 1
     assert f"key accepted: {UNTOLD}" in done.stdout
     assert done.log.count("the API's host refuses the connection") == 1
+
+
+def test_a_certificate_that_is_not_valid_is_said_once(archive: Archive, run: Run) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with Sandbox(archive).running(ssl_context=context) as url:
+        done = run(url, *MANY)
+    assert done.status == 1
+    assert done.log.count("the certificate of the API's host is not valid here") == 1
 
 
 @pytest.fixture
