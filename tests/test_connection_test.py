@@ -140,8 +140,11 @@ def test_few_records_tell_nothing_wrong(
     assert told in {UNTOLD, "no"} if order == "none" else told == UNTOLD or right in told
 
 
+@pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize(("select_by", "end_inclusive"), [*product(SELECT_BY, [True, False])])
-def test_what_changes_in_the_meantime_tells_nothing_wrong(select_by: SelectBy, *, end_inclusive: bool) -> None:
+def test_what_changes_in_the_meantime_tells_nothing_wrong(
+    select_by: SelectBy, nth: int, *, end_inclusive: bool
+) -> None:
     archive = Archive(seed=4)
     now = int(time.time()) * 1000
     archive.add_bot("bot", 30, now - DAY, now)
@@ -149,14 +152,16 @@ def test_what_changes_in_the_meantime_tells_nothing_wrong(select_by: SelectBy, *
     sandbox = Sandbox(archive, behaviour)
 
     def goes_on(answer: Response) -> Response:
-        for conversation in [*archive.conversations["bot"].values()][::2]:
-            archive.say("bot", conversation, int(time.time()) * 1000, {"type": "UserInput", "userInput": "One more"})
+        if len(sandbox.requests) == 2:  # the first day is found; from here on a part of it is of another time
+            for conversation in [*archive.conversations["bot"].values()][::nth]:
+                archive.say("bot", conversation, now, {"type": "UserInput", "userInput": "One more thing"})
         return answer
 
     sandbox.fault = goes_on  # type: ignore[assignment]
     with sandbox.running() as url:
         facts = facts_in(report_of(url, end_date=None), "conversations")
     assert facts["is end_time inclusive"] in {UNTOLD, "yes" if end_inclusive else "no"}
+    assert facts["is start_time inclusive"] in {UNTOLD, "yes"}
     assert facts["which time the API selects by"] in {UNTOLD, f"`{select_by}`"}
 
 
