@@ -75,3 +75,6 @@ class Messages(ExportStream):
         BOT_NAME,
         additional_properties=True,
     ).to_dict()
+
+
+STREAMS = (Conversations, Messages)

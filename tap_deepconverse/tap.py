@@ -16,13 +16,13 @@ from typing_extensions import override
 from tap_deepconverse.api.redact import Secret
 from tap_deepconverse.connection_test import ConnectionTest
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
+from tap_deepconverse.singer.bookmarks import check_state
 from tap_deepconverse.singer.files import json_object
 from tap_deepconverse.singer.log import keep_quiet
 from tap_deepconverse.singer.signals import terminate
-from tap_deepconverse.singer.state import check_state
 from tap_deepconverse.singer.stream_maps import stream_map_problems
 from tap_deepconverse.singer.writer import PageWriter
-from tap_deepconverse.streams import Conversations, Messages
+from tap_deepconverse.streams import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ class TapDeepConverse(Tap):
         """
         keep_quiet()
         if state is not None:
-            check_state(state)
+            check_state(state, [stream.name for stream in STREAMS])
         given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
         try:
             super().__init__(
@@ -78,7 +78,7 @@ class TapDeepConverse(Tap):
     def _problems(self) -> list[str]:
         sentences = problems(self.config, self.config_jsonschema)
         if not sentences and (stream_maps := self.config.get("stream_maps")):
-            fields = {stream.name: stream.schema["properties"] for stream in (Conversations, Messages)}
+            fields = {stream.name: stream.schema["properties"] for stream in STREAMS}
             sentences = stream_map_problems(stream_maps, fields)
         return sentences
 
@@ -97,7 +97,7 @@ class TapDeepConverse(Tap):
     @override
     def discover_streams(self) -> list[Stream]:
         # The same for every account: no request is needed.
-        return [Conversations(self), Messages(self)]
+        return [stream(self) for stream in STREAMS]
 
     @classmethod
     @override

@@ -1,18 +1,17 @@
-"""Checks the state that the tap is given, and moves the bookmarks in it."""
+"""Moves the bookmarks of a stream, and keeps beside them how many records there were lately."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from tap_deepconverse.extract.checkpoint import next_bookmark
 from tap_deepconverse.extract.density import Count
 from tap_deepconverse.records.timestamps import format_time, parse_time
+from tap_deepconverse.singer.bookmarks import COUNTS, read_bookmark
 
 if TYPE_CHECKING:
     from singer_sdk import Stream
@@ -20,57 +19,8 @@ if TYPE_CHECKING:
 
     from tap_deepconverse.extract.span import BotSpan
 
-COUNTS = "recent_counts"  # key in a bot's state: how many records were found lately, a hint for the next run
 MOST_COUNTS = 100  # entries in it, or a few more
 FEWEST_COUNTED = 150  # neighbouring entries are merged up to so many records
-
-
-class UnreadableStateError(ConfigurationError):
-    """The state given to the tap is not of the form that a run writes."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"The state cannot be read: {reason}; give the tap the state that its last run wrote, or none at all to "
-            "begin again at `start_date`."
-        )
-
-
-def check_state(state: Any) -> None:
-    """Check the form of a state and its bookmarks, before any request. Streams and keys of other taps pass.
-
-    Raises:
-        UnreadableStateError: If it is not of the form of a state, or a bookmark is not a time.
-    """
-    if reason := _reason_against(state):
-        raise UnreadableStateError(reason)
-
-
-def _reason_against(state: Any) -> str | None:
-    if isinstance(state, dict) and state.get("type") == "STATE":
-        return "it is a whole STATE message, of which the tap takes the `value`"
-    # A first run may get an empty state; any other without bookmarks would silently start over.
-    bookmarks = state.get("bookmarks", None if state else {}) if isinstance(state, dict) else None
-    if not isinstance(bookmarks, dict):
-        return "it is not an object with `bookmarks`"
-    for stream, stream_state in bookmarks.items():
-        partitions = stream_state.get("partitions", []) if isinstance(stream_state, dict) else None
-        if not isinstance(partitions, list):
-            return f"the bookmarks of the stream '{stream}' are not in `partitions`"
-        contexts = []
-        for partition in partitions:
-            context = partition.get("context") if isinstance(partition, dict) else None
-            if not isinstance(context, dict) or context in contexts:
-                return f"the stream '{stream}' has a partition without a `context` of its own"
-            contexts.append(context)
-            if not _is_bookmark(partition.get("replication_key_value")):
-                return f"the bookmark of the stream '{stream}' for {context} is no time"
-    return None
-
-
-def _is_bookmark(value: Any) -> bool:
-    with suppress(TypeError, ValueError):
-        return value is None or bool(datetime.fromisoformat(value))
-    return False
 
 
 class Checkpoints:
@@ -89,8 +39,7 @@ class Checkpoints:
         """Read a bot's bookmark; None if there is none, or the replication method is not incremental."""
         if self._stream.replication_method != REPLICATION_INCREMENTAL:
             return None
-        value = self._partition(context).get("replication_key_value")
-        return None if value is None else parse_time(value)
+        return read_bookmark(self._partition(context).get("replication_key_value"))
 
     def counts(self, context: Context) -> list[Count]:
         """Read how many records earlier runs found lately, in order of time; none if somebody has edited them."""
