@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_deepconverse.records.conform import Conformer, UndocumentedFields, as_list_of_text, as_object, as_text
+from tap_deepconverse.records.conform import Conformer, UndocumentedFields
+from tap_deepconverse.records.convert import as_list_of, as_object, as_text
 from tap_deepconverse.records.page import InvalidPageError, UnusableRecordError, parse_page
 from tap_deepconverse.records.timestamps import format_time, parse_time
 from tap_deepconverse.records.warnings import RecordWarnings
@@ -34,7 +35,8 @@ def records_in(body: bytes, *, is_shallow: bool = False) -> Iterator[dict[str, A
         The records.
     """
     undocumented = UndocumentedFields(LOGGER, "fuzz")
-    conformer = Conformer("bot", {"_id": as_text}, RecordWarnings(LOGGER, "fuzz"), undocumented, is_shallow)
+    schema = {"properties": {"_id": {"type": "string"}}}
+    conformer = Conformer("bot", schema, RecordWarnings(LOGGER, "fuzz"), undocumented, (), is_shallow)
     return conformer.records(parse_page(body), "page 1")
 
 
@@ -45,9 +47,10 @@ def as_written(record: dict[str, Any]) -> Any:
         record: A record.
 
     Returns:
-        What a target makes of it.
+        What a target makes of it, its additional fields among the others.
     """
-    return _decoder.decode(_encoder.encode(record))
+    written = _decoder.decode(_encoder.encode(record))
+    return (written.pop("additional_fields", None) or {}) | written
 
 
 def read_page(body: bytes) -> None:
@@ -82,7 +85,7 @@ def read_value(value: Any) -> None:
         value: Whatever JSON may hold.
     """
     as_text(value).encode()
-    as_list_of_text(value)
+    as_list_of(as_text)(value)
     as_object(value)
     read_time(value)
 

@@ -1,7 +1,8 @@
 """What the sandbox holds: conversations as chatbots have them, made up, the same for the same seed.
 
-The fields are the documented ones. Kinds of messages other than `UserInput`, the contents of
-`outMsg`, `userInput` and `metadata`, and the shares of topics and tags are inventions.
+The fields are the documented ones, and so are the parameters in `metadata` that begin with `__sys_` or
+`browser_`, `origin` and `draft`. Kinds of messages other than `UserInput`, the contents of `outMsg` and
+`userInput`, what flows put into `metadata`, and the shares of topics and tags are inventions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ TOPICS = {
     "shipping": ("Do you deliver to the Azores, and what's the price?", "Yes; it costs €14.90 and takes a week."),
 }
 OUTCOMES = {"resolved": 52, "informed": 21, "liveChat": 15, "": 12}
-DEVICES = ["desktop", "mobile", "tablet"]
+COUNTRIES = {"en_us": "US", "es_es": "ES", "de_de": "DE", "fr_fr": "FR", "pt_br": "BR"}
+DEVICES = {
+    "Mac": ("Mac OS X", "Safari", "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_5) Version/17.5 Safari/605.1.15"),
+    "Other": ("Windows", "Chrome", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/126.0.0.0 Safari/537.36"),
+    "iPhone": ("iOS", "Mobile Safari", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Mobile/15E148"),
+}
+"""Of each family of devices the operating system, the browser and the user agent."""
 
 
 @dataclass
@@ -94,8 +101,8 @@ class Archive:
             {"type": "BotMessage", "outMsg": {"text": "Hi! How can I help?", "quickReplies": sorted(TOPICS)}},
             choose.choice(
                 [
-                    {"type": "UserInput", "userActionType": "text", "userInput": question},
-                    {"type": "UserInput", "userActionType": "quickReply", "userInput": {"reply": topic}},
+                    {"type": "UserInput", "userActionType": "action_userInput", "userInput": question},
+                    {"type": "UserInput", "userActionType": "action_userQuickReply", "userInput": {"reply": topic}},
                 ]
             ),
             {"type": "BotMessage", "outMsg": answer},
@@ -103,11 +110,13 @@ class Archive:
         if outcome == "liveChat":
             form = {"email": f"customer{choose.randrange(10**6)}@example.com", "order": choose.randrange(10**5)}
             script += [
-                {"type": "UserInput", "userActionType": "form", "userInput": [form, {"consent": True}]},
+                {"type": "UserInput", "userActionType": "action_userForm", "userInput": [form, {"consent": True}]},
                 {"type": "AgentMessage", "outMsg": [{"text": "Hello, this is Kim."}, {"text": "Let me have a look."}]},
             ]
         elif outcome:
-            script.append({"type": "UserInput", "userActionType": "text", "userInput": "Thanks, that's it!"})
+            script.append(
+                {"type": "UserInput", "userActionType": "action_userInput", "userInput": "Thanks, that's it!"}
+            )
         for message in script:
             if moment >= until:
                 break
@@ -131,24 +140,50 @@ class Archive:
         """
         choose = self._random
         locale = choose.choices(list(LOCALES), list(LOCALES.values()))[0]
+        identity = self._new_id()
         conversation: Record = {
-            "_id": self._new_id(),
+            "_id": identity,
             "startTime": moment,
             "lastActionAt": moment,
             "locale": locale,
             "tags": [topic],
-            "metadata": {
-                "system": {"channel": "web", "device": choose.choice(DEVICES), "browserLanguage": locale[:2]},
-                "user": {
-                    "customerId": (customer := choose.randrange(10**9)),
-                    "email": f"customer{customer}@example.com",
-                    "plan": choose.choice(["free", "pro", None]),
-                },
-                "cartValue": choose.randrange(100_000) / 100,
-            },
+            "metadata": self._parameters(identity, locale, topic, len(self.conversations[bot_name])),
         }
         self.conversations[bot_name][conversation["_id"]] = conversation
         return conversation
+
+    def _parameters(self, identity: str, locale: str, topic: str, conversations_before: int) -> Record:
+        choose = self._random
+        device = choose.choice(list(DEVICES))
+        system, browser, agent = DEVICES[device]
+        customer = choose.randrange(1 + conversations_before // 2)  # so that customers come back
+        parameters: Record = {
+            "__sys_conversationId": identity,
+            "__sys_channel": "web",
+            "__sys_userIp": f"203.0.113.{customer % 254 + 1}",
+            "__sys_userCountry": COUNTRIES[locale],
+            "__sys_userAgent": agent,
+            "__sys_userAgentParsed": {
+                "device": {"family": device},
+                "os": {"family": system, "major": "17"},
+                "user_agent": {"family": browser, "major": "126"},
+                "string": agent,
+            },
+            "__sys_userAction": {"type": "action_userQuickReply", "text": topic},
+            "__sys_activeIntent": topic,
+            "browser_hostname": "shop.example.com",
+            "browser_path": f"/help/{topic}",
+            "browser_isMobile": device == "iPhone",
+            "browser_userMeta": {
+                "email": f"customer{customer}@example.com",
+                "plan": choose.choice(["free", "pro", None]),
+            },
+            "origin": "helpCenter",
+            "cartValue": choose.randrange(100_000) / 100,
+        }
+        if choose.random() < 0.02:  # noqa: PLR2004
+            parameters["draft"] = "true"
+        return parameters
 
     def say(self, bot_name: str, conversation: Record, moment: int, message: Record) -> Record:
         """Add a message to a conversation, which updates the conversation.

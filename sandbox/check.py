@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Rows = dict[str, "Record"]
 """Rows by their `_id`, with the names of the columns in lower case, as some targets write them."""
 
+JSON_FIELDS = {"tags", "metadata", "additional_fields", "outmsg", "userinput"}
+"""Columns that a target may hold as JSON text."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -95,6 +98,6 @@ def _value(name: str, value: Any) -> Any:
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    if isinstance(value, str) and name in {"tags", "metadata", "outmsg", "userinput"} and value[:1] in {"{", "["}:
+    if isinstance(value, str) and name in JSON_FIELDS and value[:1] in {"{", "["}:
         return json.loads(value)
     return value

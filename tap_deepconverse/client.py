@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
-from singer_sdk.exceptions import RetriableAPIError
+from singer_sdk.exceptions import ConfigurationError, RetriableAPIError
+from singer_sdk.helpers._catalog import pop_deselected_record_properties
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.streams.rest import PageContext
 from typing_extensions import override
@@ -85,6 +86,9 @@ class ExportStream(RESTStream[str | None]):
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
         """Write the records to files, and hold checkpoints back until the target has been told of those."""
+        if len(self.stream_maps) > 1:
+            msg = f"`stream_maps` makes several streams of '{self.name}', which is not possible with `batch_config`."
+            raise ConfigurationError(msg)
         checkpoints = self.extraction.checkpoints
         checkpoints.hold_back()
         for batch in super().get_batches(batch_config, context):
@@ -92,6 +96,14 @@ class ExportStream(RESTStream[str | None]):
             yield batch
             checkpoints.move_all(reached)
         checkpoints.move_all(checkpoints.release())
+
+    @override
+    def post_process(self, row: Record, context: Context | None = None) -> Record | None:
+        """Select and map what goes into a batch file: the SDK does so for messages only."""
+        if not self.config.get("batch_config"):
+            return row
+        pop_deselected_record_properties(row, self.schema, self.mask)
+        return self.stream_maps[0].transform(row)
 
     @cached_property
     def _explained_maps(self) -> list[StreamMap]:

@@ -15,7 +15,8 @@ from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.extract.pool import ReaderPool
 from tap_deepconverse.extract.selection import Selection
 from tap_deepconverse.extract.span import BotSpan, ExtractionError, SpanSettings, at_record
-from tap_deepconverse.records.conform import Conformer, UndocumentedFields, converters
+from tap_deepconverse.records.announced import AnnouncedSchema
+from tap_deepconverse.records.conform import Conformer, UndocumentedFields
 from tap_deepconverse.records.page import UnusableRecordError
 from tap_deepconverse.records.warnings import RecordWarnings
 from tap_deepconverse.settings import parse_date
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from tap_deepconverse.client import ExportStream
     from tap_deepconverse.extract.windows import WindowRead
-    from tap_deepconverse.records.conform import Converter
     from tap_deepconverse.records.page import Page
 
 MOST_DAYS = 36_500
@@ -66,7 +66,7 @@ class Extraction:
 
     def _records_of(self, span: BotSpan, context: Context) -> Iterator[Record]:
         warnings = RecordWarnings(self.stream.logger, span.name)
-        conformer = Conformer(span.bot_name, self._converters, warnings, self._undocumented, self._is_shallow)
+        conformer = self._conformer(span.bot_name, warnings)
         tend_to_target = self._target.tend if self._target else None
         for arrival in self.pool.results(span, tend_to_target):  # pages, in the order in which they arrive
             if arrival.page is None:  # the window is complete
@@ -77,7 +77,7 @@ class Extraction:
             try:
                 for record in conformer.records(arrival.page, str(arrival)):
                     if span.admit(seen, record):  # the newest time; not an older copy from an overlap
-                        yield record
+                        yield self._announced.fit(record, str(arrival), warnings)
             except UnusableRecordError as error:
                 self.pool.fail(span, arrival.read, at_record(error, str(arrival)))
             span.report_progress(lambda: self.pool.records_left(span))
@@ -146,9 +146,14 @@ class Extraction:
         """How fast the endpoint is asked."""
         return RateLimiter(self.stream.config["requests_per_second"])
 
+    def _conformer(self, bot_name: str, warnings: RecordWarnings) -> Conformer:
+        excluded = self.stream.config.get("exclude_metadata") or ()
+        is_shallow = self._is_shallow and not excluded
+        return Conformer(bot_name, self.stream.schema, warnings, self._undocumented, excluded, is_shallow)
+
     @cached_property
-    def _converters(self) -> dict[str, Converter]:
-        return converters(self.stream.schema)
+    def _announced(self) -> AnnouncedSchema:
+        return AnnouncedSchema(self.stream.schema, self.stream.effective_schema)
 
     @cached_property
     def _undocumented(self) -> UndocumentedFields:
@@ -159,7 +164,8 @@ class Extraction:
         """Whether nothing looks into nested values: not the selection, nor what else the SDK does with a record."""
         stream, looks_into = self.stream, ("stream_maps", "flattening_enabled", "batch_config")
         is_nested_selected = all(stream.mask[place] for place in stream.metadata if len(place) > 2)  # noqa: PLR2004
-        return self._target is not None and is_nested_selected and not any(map(stream.config.get, looks_into))
+        is_as_documented = is_nested_selected and not self._announced.is_changed
+        return self._target is not None and is_as_documented and not any(map(stream.config.get, looks_into))
 
 
 @contextmanager

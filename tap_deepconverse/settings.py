@@ -145,6 +145,17 @@ SETTINGS = (
         description="How far behind its bookmark a run begins, to find what changed or turned up late.",
     ),
     _setting(
+        "exclude_metadata",
+        th.ArrayType(th.StringType),
+        'a list of names, each with text in it and `*` at its end only, such as ["__sys_userIp", "browser_userMeta.*"]',
+        lambda names: all(name.strip() and "*" not in name[:-1] for name in names),
+        title="Exclude from metadata",
+        description=(
+            "Parameters of `metadata` (and fields of `additional_fields`) that never leave the tap, such as "
+            "__sys_userIp, browser_userMeta.email (nested) or __sys_user* (the rest of one key)."
+        ),
+    ),
+    _setting(
         "requests_per_second",
         th.IntegerType(minimum=1),
         "a whole number, at least 1",

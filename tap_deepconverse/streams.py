@@ -1,6 +1,6 @@
 """The streams, with the fields that the Export API's documentation names.
 
-The API may send other fields at any time; the schemas let them through (`additionalProperties`).
+The API may send other fields at any time; those are in `additional_fields`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,11 @@ from tap_deepconverse.client import ExportStream
 OBJECT = th.CustomType({"type": ["object", "null"], "additionalProperties": True})
 BOT_NAME = th.Property(
     "bot_name", th.StringType, description="Bot that the record belongs to, as the setting `bot_names` names it."
+)
+ADDITIONAL_FIELDS = th.Property(
+    "additional_fields",
+    OBJECT,
+    description="Fields that the API's documentation does not name, as the API sends them; null if there are none.",
 )
 
 
@@ -42,7 +47,8 @@ class Conversations(ExportStream):
             ),
         ),
         BOT_NAME,
-        additional_properties=True,
+        ADDITIONAL_FIELDS,
+        additional_properties=False,
     ).to_dict()
 
 
@@ -73,7 +79,8 @@ class Messages(ExportStream):
             ),
         ),
         BOT_NAME,
-        additional_properties=True,
+        ADDITIONAL_FIELDS,
+        additional_properties=False,
     ).to_dict()
 
 

@@ -13,7 +13,16 @@ OTHER_KEY = "S3CRET"
 SAID = [text for texts in TOPICS.values() for text in texts] + ["Hi! How can I help?", "that's it!", "One more thing"]
 
 _planted = re.compile(
-    "|".join([re.escape(KEY), OTHER_KEY, r"customer\d+@", *(re.escape(text.split("😕")[0].strip()) for text in SAID)])
+    "|".join(
+        [
+            re.escape(KEY),
+            OTHER_KEY,
+            r"customer\d+@",
+            r"203\.0\.113\.",
+            "Mozilla/5",
+            *(re.escape(text.split("😕")[0].strip()) for text in SAID),
+        ]
+    )
 )
 
 

@@ -77,14 +77,19 @@ def test_into(serve: Serve, tmp_path: Path, request: pytest.FixtureRequest, ware
     load_twice(serve(times=times), request.getfixturevalue(warehouse), tmp_path)
 
 
-def test_undocumented_fields_into_jsonl(
-    serve: Serve, archive: Archive, in_jsonl: Warehouse, write_json: WriteJson
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_undocumented_fields_have_a_column(
+    serve: Serve, archive: Archive, write_json: WriteJson, request: pytest.FixtureRequest, warehouse: str
 ) -> None:
+    into: Warehouse = request.getfixturevalue(warehouse)
     _, url = serve()
     for conversation in archive.conversations["bot"].values():
         conversation["rating"] = {"stars": 5}
-    in_jsonl.load(write_json(config_for(url, "bot")))
-    assert [row["rating"] for row in in_jsonl.rows("conversations").values()] == [{"stars": 5}] * 150
+    into.load(write_json(config_for(url, "bot", exclude_metadata=["browser_userMeta.email", "__sys_user*"])))
+    rows = into.rows("conversations").values()
+    assert [row["additional_fields"] for row in rows] == [{"rating": {"stars": 5}}] * 150
+    assert all(row["metadata"]["browser_userMeta"].keys() == {"plan"} for row in rows)
+    assert not any(name.startswith("__sys_user") for row in rows for name in row["metadata"])
 
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
@@ -180,6 +185,27 @@ def meltano(tmp_path: Path) -> RunMeltano:
     return run
 
 
+def test_what_meltano_selects_and_declares_is_what_leaves(
+    serve: Serve, archive: Archive, in_postgres: Warehouse, meltano: RunMeltano
+) -> None:
+    _, url = serve()
+    for conversation in archive.conversations["bot"].values():
+        conversation |= {"csat": "4", "channel": "web"}
+    columns = {"csat": {"type": ["integer", "null"]}, "metadata": {"type": ["string", "null"]}}
+    extras = {
+        "TAP_DEEPCONVERSE__SELECT": '["conversations._id", "conversations.csat", "conversations.metadata"]',
+        "TAP_DEEPCONVERSE__SCHEMA": json.dumps({"conversations": columns}),
+    }
+    meltano("target-postgres", url, "bot", **extras, **place_of(in_postgres))
+    rows = in_postgres.rows("conversations")
+    assert rows.keys() == archive.conversations["bot"].keys()
+    for row in rows.values():
+        names = {name for name in row if not name.startswith("_sdc")}
+        assert names == {"_id", "lastactionat", "csat", "metadata"}
+        assert row["csat"] == 4
+        assert row["metadata"]["__sys_channel"] == "web"
+
+
 def place_of(warehouse: Warehouse) -> dict[str, str]:
     """The setting that tells a loader where to load to, as a variable; all else is as `meltano.yml` has it."""
     names = ("sqlalchemy_url", "filepath", "output_path", "destination_path")
@@ -213,9 +239,9 @@ def test_the_readme_s_masking_as_it_is_written(
     (recipe,) = re.findall(r"```yaml\n(    config: .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     without_metadata, without_email, *others = archive.conversations["bot"].values()
     without_metadata["metadata"] = None
-    del without_email["metadata"]["user"]["email"]
+    del without_email["metadata"]["browser_userMeta"]["email"]
     for conversation in others:
-        conversation["undocumented"] = conversation["metadata"]["user"]["email"]
+        conversation["undocumented"] = conversation["metadata"]["browser_userMeta"]["email"]
     for message in archive.messages["bot"].values():
         message["undocumented"] = "customer1@example.com"
     salt = {"TAP_DEEPCONVERSE_STREAM_MAP_CONFIG": '{"salt": "pepper"}'}
@@ -236,10 +262,11 @@ def test_the_readme_s_masking_as_it_is_written(
     conversations = rows["conversations"]
     assert conversations.keys() == archive.conversations["bot"].keys()
     for conversation in others:
-        user, system = conversation["metadata"]["user"], conversation["metadata"]["system"]
+        metadata = conversation["metadata"]
+        email = metadata["browser_userMeta"]["email"]
         row = conversations[conversation["_id"]]
-        assert row["customer"] == hashlib.sha256(f"pepper{user['email']}".encode()).hexdigest()
-        assert row["device"] == system["device"]
+        assert row["customer"] == hashlib.sha256(f"pepper{email}".encode()).hexdigest()
+        assert row["device"] == metadata["__sys_userAgentParsed"]["device"]["family"]
         assert row["tags"] == conversation["tags"]
     assert conversations[without_metadata["_id"]]["customer"] is conversations[without_email["_id"]]["customer"] is None
     assert rows["messages"].keys() == archive.messages["bot"].keys()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from singer_sdk.exceptions import ConfigurationError
 from werkzeug import Response
 
 from sandbox.archive import DAY, Archive
@@ -338,6 +339,40 @@ def test_a_batch_is_told_of_before_the_checkpoint_that_covers_it(serve: Serve, t
     assert lost(sandbox, Output(messages)) == []
     assert output.bookmark("messages") == sync(settings(url)).bookmark("messages")
     assert len({bookmark_in(state, "messages") for state in output.states if "messages" in state["bookmarks"]}) > 1
+
+
+def test_a_batch_file_holds_what_is_selected_and_mapped(serve: Serve, archive: Archive, tmp_path: Path) -> None:
+    _, url = serve()
+    for conversation in archive.conversations["bot"].values():
+        conversation["csat"] = 5
+    maps = {"conversations": {"locale": None, "bot": "bot_name"}, "messages": {"__filter__": "type == 'UserInput'"}}
+    catalog = TapDeepConverse(validate_config=False).catalog_dict
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if entry["breadcrumb"] and entry["breadcrumb"][-1] in {"metadata", "additional_fields"}:
+                entry["metadata"]["selected"] = False
+    storage = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": f"file://{tmp_path}"}}
+    writer = Collector()
+    config = {**settings(url), "batch_config": storage, "stream_maps": maps}
+    TapDeepConverse(config=config, catalog=catalog, message_writer=writer).sync_all()
+    rows: dict[str, list[Json]] = {"conversations": [], "messages": []}
+    for message in writer.output.messages:
+        for uri in message.get("manifest", []):
+            lines = gzip.decompress(Path(urlsplit(uri).path).read_bytes()).splitlines()
+            rows[message["stream"]] += map(json.loads, lines)
+    assert {row["_id"] for row in rows["conversations"]} == archive.conversations["bot"].keys()
+    schemas = {m["stream"]: m["schema"]["properties"] for m in writer.output.messages if m["type"] == "SCHEMA"}
+    assert all(row.keys() == schemas["conversations"].keys() for row in rows["conversations"])
+    assert not {"locale", "metadata", "additional_fields", "csat"} & schemas["conversations"].keys()
+    assert {row["type"] for row in rows["messages"]} == {"UserInput"}
+
+
+def test_batch_files_are_of_one_stream(serve: Serve, tmp_path: Path) -> None:
+    _, url = serve()
+    batches = {"encoding": {"format": "jsonl", "compression": "gzip"}, "storage": {"root": f"file://{tmp_path}"}}
+    maps = {"copies": {"__source__": "conversations", "_id": "_id"}}
+    with pytest.raises(ConfigurationError, match=r"`stream_maps` makes several streams of 'conversations'"):
+        sync({**settings(url), "batch_config": batches, "stream_maps": maps})
 
 
 def test_killed_at_any_moment_it_goes_on_from_the_last_state(

@@ -125,7 +125,7 @@ def test_settings_in_place_of_the_name_of_their_file_are_not_repeated(write_json
     assert command("--config", missing).log.rstrip().endswith(f"No such file or directory: {missing}.")
 
 
-@pytest.mark.parametrize("expression", ["int(metadata)", "int(metadata['user']['email'])"])
+@pytest.mark.parametrize("expression", ["int(metadata)", "int(metadata['browser_userMeta']['email'])"])
 def test_a_stream_map_that_fails_says_which_and_not_at_what(
     serve: Serve, write_json: WriteJson, expression: str
 ) -> None:

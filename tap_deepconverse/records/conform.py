@@ -1,32 +1,37 @@
-"""Conforms records to the schema: a value of an unexpected type is converted, with nothing lost.
-
-The API documents few types, and a target rejects, or worse mangles, a value that does not fit its column.
-"""
+"""Conforms records to the documented columns: a value of an unexpected type is converted, with nothing lost."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.singerlib.json import serialize_json
 
+from tap_deepconverse.records.convert import IDS, as_id, as_object, as_text, converter_for
+from tap_deepconverse.records.exclude import without
 from tap_deepconverse.records.page import NESTED_TOO_DEEPLY, UnusableRecordError
-from tap_deepconverse.records.timestamps import LATEST_SECONDS, format_seconds, format_time, parse_time
 from tap_deepconverse.records.warnings import MOST_NAMED, field_names, name_of_record
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from tap_deepconverse.records.convert import Converter
     from tap_deepconverse.records.page import Page
     from tap_deepconverse.records.warnings import RecordWarnings
 
 Record = dict[str, Any]
-Converter = Callable[[Any], Any]
+
+ADDITIONAL = "additional_fields"
+"""Column for the fields that the API's documentation does not name."""
+
+OWN = {"bot_name", ADDITIONAL}
+"""Columns that are not the API's."""
+
+SENDER = ("sender", "author", "from", "agent", "speaker")
+"""Parts of names that a message's sender may go by: the documentation promises one, and names no field for it."""
 
 NO_OBJECT = "is not an object"
 NO_ID = "has no `_id`, so it could neither be stored nor be recognized"
@@ -41,42 +46,6 @@ _value = msgspec.json.Decoder(float_hook=Decimal)
 _json = msgspec.json.Encoder(decimal_format="number")
 
 
-def as_text(value: Any) -> str:
-    """Keep text; write anything else as JSON."""
-    return value if isinstance(value, str) else serialize_json(value, ensure_ascii=False)
-
-
-def as_time(value: Any) -> str:
-    """Write a time as RFC 3339 in UTC; raises ValueError if it cannot be read."""
-    if type(value) is int and 0 <= value < LATEST_SECONDS:
-        return format_seconds(value)
-    return format_time(parse_time(value))
-
-
-def as_list_of_text(value: Any) -> list[str | None]:
-    """Write the items of a list as text; anything else becomes a list of one item."""
-    items = value if isinstance(value, list) else [value]
-    return [None if item is None else as_text(item) for item in items]
-
-
-def as_object(value: Any) -> dict[str, Any]:
-    """Keep an object; put anything else under the key `value`."""
-    return value if isinstance(value, dict) else {"value": value}
-
-
-def converters(schema: Mapping[str, Any]) -> dict[str, Converter]:
-    """Choose the converter of each property of a JSON schema. None of them takes null.
-
-    Raises:
-        KeyError: If a property is not text, a time, a list of text or an object.
-    """
-    by_type: dict[str, Converter] = {"string": as_text, "array": as_list_of_text, "object": as_object}
-    return {
-        name: as_time if schema.get("format") == "date-time" else by_type[schema["type"][0]]
-        for name, schema in schema["properties"].items()
-    }
-
-
 @dataclass
 class UndocumentedFields:
     """Logs each field that the API's documentation does not name, once a run."""
@@ -87,15 +56,18 @@ class UndocumentedFields:
     _lines: int = field(default=0, init=False)
 
     def notice(self, fields: set[str]) -> None:
-        """Log the new ones of a record's fields that are not in the schema."""
+        """Log the new ones of a record's fields that the documentation does not name."""
         if fields <= self._known or self._lines >= MOST_NAMED:
             return
         self._lines += 1
+        new = fields - self._known
+        senders = {name for name in new if any(part in name.lower() for part in SENDER)}
         self.logger.info(
-            "Stream '%s': the API sends fields that its documentation does not name (%s); they are emitted, and kept "
-            "by targets that take additional properties%s",
+            "Stream '%s': the API sends fields that its documentation does not name (%s); they are in `%s`%s%s",
             self.stream,
-            field_names(fields - self._known),
+            field_names(new),
+            ADDITIONAL,
+            f"; {field_names(senders)} may be the sender that it promises" if senders else "",
             "; more of these are not named" if self._lines == MOST_NAMED else "",
         )
         self._known |= fields
@@ -106,13 +78,16 @@ class Conformer:
     """Parses the records of a bot's pages, and conforms them.
 
     Attributes:
+        schema: The documented columns, as a JSON schema.
+        excluded: Names of parameters to leave out: see `without`.
         is_shallow: Whether nested values may stay unparsed JSON (`msgspec.Raw`), which takes half the time.
     """
 
     bot_name: str
-    converters: Mapping[str, Converter]
+    schema: Mapping[str, Any]
     warnings: RecordWarnings
     undocumented: UndocumentedFields
+    excluded: Sequence[str]
     is_shallow: bool
 
     def records(self, page: Page, place: str) -> Iterator[Record]:
@@ -134,7 +109,7 @@ class Conformer:
                 row = _shallowly.decode(text) if is_shallow else _deeply.decode(text)
                 if len(text) >= SHORTEST_DEEP:  # too deep for the encoder? Raise here, not while the message is written
                     _json.encode(_wrapped(_value.decode(text) if is_shallow else row))
-                self._conform(row, is_shallow=is_shallow)
+                self._conform(row, f"record {position} of {place}", is_shallow=is_shallow)
             except msgspec.ValidationError:
                 reason = BEYOND_BOUNDS if text.lstrip().startswith(b"{") else NO_OBJECT
                 raise UnusableRecordError(position, reason) from None
@@ -149,16 +124,23 @@ class Conformer:
     @cached_property
     def _plan(self) -> list[tuple[str, Converter, bytes | None]]:
         """Of each field its name, its converter, and how JSON begins that may stay as it is."""
-        as_it_is: dict[Converter, bytes] = {as_text: b'"', as_object: b"{"}
+        as_it_is: dict[Converter, bytes] = {as_text: b'"', as_object: b"{", as_id: b'"'}
+        properties = {name: each for name, each in self.schema["properties"].items() if name not in OWN}
+        chosen = {name: as_id if name in IDS else converter_for(each) for name, each in properties.items()}
         # Of the `_id` the text itself is needed.
-        return [(name, to, None if name == "_id" else as_it_is.get(to)) for name, to in self.converters.items()]
+        return [(name, to, None if name == "_id" else as_it_is.get(to)) for name, to in chosen.items()]
 
-    def _conform(self, row: Record, *, is_shallow: bool) -> None:
-        if "bot_name" in row:
-            name = "api_bot_name"
-            while name in row:
-                name = f"api_{name}"
-            row[name] = row.pop("bot_name")
+    @cached_property
+    def _documented(self) -> set[str]:
+        return {name for name, _, _ in self._plan}
+
+    def _conform(self, row: Record, place: str, *, is_shallow: bool) -> None:
+        additional = None
+        if not row.keys() <= self._documented:
+            additional = {name: row.pop(name) for name in row.keys() - self._documented}
+        if self.excluded:
+            additional = without(additional, self.excluded)
+            self._exclude_from_metadata(row, place)
         for name, convert, as_it_is in self._plan:
             value = row.get(name)
             if is_shallow and value is not None:
@@ -171,12 +153,25 @@ class Conformer:
             except ValueError as error:
                 row[name] = None
                 self.warnings.warn(
-                    f"times in `{name}` that cannot be read",
-                    f"`{name}` of {name_of_record(row['_id'])} is {error}; it is null in the target",
+                    f"times in `{name}` that cannot be parsed",
+                    f"`{name}` of {name_of_record(row['_id'])} is {error} ({place}); it is null in the target",
                 )
         row["bot_name"] = self.bot_name
-        if len(row) > len(self._plan):
-            self.undocumented.notice(row.keys() - self.converters.keys())
+        if additional:
+            self.undocumented.notice(set(additional))
+        row[ADDITIONAL] = msgspec.Raw(_json.encode(additional)) if additional and is_shallow else additional or None
+
+    def _exclude_from_metadata(self, row: Record, place: str) -> None:
+        metadata = row.get("metadata")
+        if metadata is None:
+            return
+        row["metadata"] = without(metadata, self.excluded) if isinstance(metadata, dict | list) else None
+        if row["metadata"] is None:
+            self.warnings.warn(
+                "records whose `metadata` is no object",
+                f"`metadata` of {name_of_record(row.get('_id'))} is no object ({place}), so it cannot be searched for "
+                "what `exclude_metadata` names; it is null in the target",
+            )
 
 
 def _wrapped(record: Any) -> Any:

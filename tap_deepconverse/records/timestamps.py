@@ -18,8 +18,9 @@ def parse_time(value: object) -> datetime:
     """Parse a time in any common format, as an aware datetime in UTC.
 
     These are Unix times in seconds, milliseconds, microseconds or nanoseconds (told apart by their size), as a
-    number or as text, with or without a fraction; and ISO 8601, where a missing offset means UTC. What is finer
-    than a microsecond is cut off.
+    number or as text, with or without a fraction; ISO 8601, where a missing offset means UTC; and either of them in
+    the form of a document database, `{"$date": …}` (milliseconds) or `{"$numberLong": "…"}`. What is finer than a
+    microsecond is cut off.
 
     Raises:
         ValueError: If the value is not a time. The message does not hold the value.
@@ -33,6 +34,8 @@ def parse_time(value: object) -> datetime:
     try:
         if type(value) is int and 0 <= value < LATEST_SECONDS:
             return datetime.fromtimestamp(value, UTC)  # the documented form, by the fastest way
+        if isinstance(value, dict):
+            return _from_extended_json(value)
         if isinstance(value, str):
             text = value.strip().upper()
             return _from_unix(Decimal(text)) if _UNIX_DIGITS.fullmatch(text) else _from_iso(text)
@@ -58,6 +61,18 @@ def _from_unix(number: Decimal) -> datetime:
             microseconds = number * 1_000_000 / units_per_second
             return _EPOCH + timedelta(microseconds=int(microseconds.to_integral_value(ROUND_FLOOR)))
     raise ValueError  # beyond every unit
+
+
+def _from_extended_json(value: dict[str, object]) -> datetime:
+    ((key, inner),) = value.items()
+    if key == "$date":
+        if isinstance(inner, dict):
+            (inner,) = inner.values()
+        is_iso = isinstance(inner, str) and not _UNIX_DIGITS.fullmatch(inner.strip())
+        return parse_time(inner) if is_iso else _EPOCH + timedelta(milliseconds=float(str(inner)))
+    if key.startswith("$number") and not isinstance(inner, dict):
+        return parse_time(inner)
+    raise ValueError
 
 
 def _from_iso(text: str) -> datetime:

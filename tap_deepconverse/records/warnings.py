@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MOST_NAMED = 10  # log lines for each kind and bot
 MOST_FIELDS = 10  # names in one line
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_DOCUMENTED_ID = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class RecordWarnings:
@@ -45,6 +45,6 @@ def field_names(names: Collection[str]) -> str:
 
 
 def name_of_record(identity: object) -> str:
-    """Name a record by its `_id` if that has the documented form. Anything else may be data: "a record"."""
+    """Name a record by its `_id` if that has the documented form, or is an ObjectId or a UUID; else "a record"."""
     text = str(identity)
-    return f"the record with _id '{text}'" if _DOCUMENTED_ID.fullmatch(text) else "a record"
+    return f"the record with _id '{text}'" if _ID.fullmatch(text) else "a record"

@@ -44,5 +44,7 @@ def test_a_record_is_named_by_an_id_of_the_documented_kind_only() -> None:
     assert name_of_record("0123456789abcdef0123456789abcdef") == (
         "the record with _id '0123456789abcdef0123456789abcdef'"
     )
+    assert "'67fec1a900112233445566aa'" in name_of_record("67fec1a900112233445566aa")
+    assert "-44ff-" in name_of_record("0B9E1C5A-0c2e-44ff-9a51-0123456789ab")
     for identity in ("anna@example.com", 7, None, "0123456789ABCDEF0123456789ABCDEF", "a\nb"):
         assert name_of_record(identity) == "a record"

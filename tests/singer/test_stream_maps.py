@@ -104,7 +104,7 @@ def test_stream_maps_of_another_form_end_it_in_a_sentence(
     assert "Traceback" not in done.log
 
 
-@pytest.mark.parametrize("expression", ["metadata['zz'] == 1", "1 / 0", "metadata['user']['email'] + 1"])
+@pytest.mark.parametrize("expression", ["metadata['zz'] == 1", "1 / 0", "metadata['browser_userMeta']['email'] + 1"])
 def test_a_filter_that_fails_names_the_record(serve: Serve, write_json: WriteJson, expression: str) -> None:
     _, url = serve()
     config = config_for(url, stream_maps={"conversations": {"__filter__": expression}})

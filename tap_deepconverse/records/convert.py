@@ -1,0 +1,159 @@
+"""Converts values to the type of their column, with nothing lost. Pure; none of these takes null.
+
+The API documents few types, and a target rejects, or worse mangles, a value that does not fit its column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from singer_sdk.singerlib.json import serialize_json
+
+from tap_deepconverse.records.timestamps import LATEST_SECONDS, format_seconds, format_time, parse_time
+
+Converter = Callable[[Any], Any]
+
+MOST_DIGITS = 300
+"""Digits before the point that a number may have in a column for numbers."""
+
+EXTENDED_JSON = {"$oid", "$uuid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"}
+"""Keys under which a document database writes an id, a time or a number. That the API may do so is inferred."""
+
+IDS = {"_id", "conversationId"}
+"""Columns that hold an id."""
+
+
+def unwrapped(value: Any) -> Any:
+    """Take an id or a number out of the form that a document database writes: `{"$oid": "…"}`."""
+    while isinstance(value, dict) and len(value) == 1 and value.keys() <= EXTENDED_JSON:
+        (value,) = value.values()
+    return value
+
+
+def as_text(value: Any) -> str:
+    """Keep text; write anything else as JSON."""
+    return value if isinstance(value, str) else serialize_json(value, ensure_ascii=False)
+
+
+def as_id(value: Any) -> str:
+    """Write an id as text."""
+    return as_text(unwrapped(value))
+
+
+def as_time(value: Any) -> str:
+    """Write a time as RFC 3339 in UTC; raises ValueError if it cannot be parsed."""
+    if type(value) is int and 0 <= value < LATEST_SECONDS:
+        return format_seconds(value)
+    return format_time(parse_time(value))
+
+
+def as_date(value: Any) -> str:
+    """Write the day of a time, in UTC."""
+    return as_time(value)[: len("2026-01-01")]
+
+
+def as_list_of(convert: Converter) -> Converter:
+    """Convert the items of a list; anything else becomes a list of one item."""
+
+    def as_list(value: Any) -> list[Any]:
+        items = value if isinstance(value, list) else [value]
+        return [None if item is None else convert(item) for item in items]
+
+    return as_list
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """Keep an object; put anything else under the key `value`."""
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def as_integer(value: Any) -> int:
+    """Read a whole number, written as a number or as text; raises ValueError for anything else."""
+    number = as_number(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
+
+
+def as_number(value: Any) -> int | Decimal:
+    """Read a number, written as such or as text; raises ValueError for anything else."""
+    try:
+        number = Decimal(str(unwrapped(value)).strip())  # of anything but a number the text is none
+    except ArithmeticError:
+        raise ValueError from None
+    if not number.is_finite() or number.adjusted() > MOST_DIGITS:
+        raise ValueError
+    return int(number) if number == number.to_integral_value() else number
+
+
+def as_boolean(value: Any) -> bool:
+    """Read true or false, also as text, 1 or 0; raises ValueError for anything else."""
+    text = str(value).strip().lower()
+    if text in {"true", "1"}:
+        return True
+    if text in {"false", "0"}:
+        return False
+    raise ValueError
+
+
+BY_TYPE: dict[str, Converter] = {
+    "object": as_object,
+    "boolean": as_boolean,
+    "integer": as_integer,
+    "number": as_number,
+    "string": as_text,
+}
+BY_FORMAT: dict[str, Converter] = {"date-time": as_time, "date": as_date}
+EXACT: dict[str, type | tuple[type, ...]] = {
+    "object": dict,
+    "array": list,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float, Decimal),
+    "string": str,
+}
+
+
+def converter_for(schema: Mapping[str, Any]) -> Converter:
+    """Choose the converter for a property of a JSON schema. Of several types, the first that takes a value counts."""
+    types = schema.get("type", [])
+    kinds = [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
+    if not kinds:
+        return lambda value: value  # any type, or `anyOf`: whoever writes such a schema takes what comes
+    if len(kinds) == 1:
+        return _converter_for_type(kinds[0], schema)
+    by_kind = [(EXACT.get(kind, object), _converter_for_type(kind, schema)) for kind in kinds]
+
+    def as_first_that_fits(value: Any) -> Any:
+        for _, convert in sorted(by_kind, key=lambda each: not isinstance(value, each[0])):
+            try:
+                return convert(value)
+            except ValueError:
+                continue
+        raise ValueError
+
+    return as_first_that_fits
+
+
+def _converter_for_type(kind: str, schema: Mapping[str, Any]) -> Converter:
+    if kind == "array":
+        items = schema.get("items", {})
+        return as_list_of(converter_for(items if isinstance(items, dict) else {}))
+    if kind == "string" and (of_format := BY_FORMAT.get(schema.get("format", ""))):
+        return of_format
+    if kind == "object" and schema.get("properties"):
+        return _as_object_of(schema)
+    return BY_TYPE[kind]
+
+
+def _as_object_of(schema: Mapping[str, Any]) -> Converter:
+    inner = {name: converter_for(each) for name, each in schema["properties"].items()}
+    keeps_others = schema.get("additionalProperties", True) is not False
+
+    def as_object_of(value: Any) -> dict[str, Any]:
+        fields = {name: each for name, each in as_object(value).items() if keeps_others or name in inner}
+        return {name: each if each is None or name not in inner else inner[name](each) for name, each in fields.items()}
+
+    return as_object_of

@@ -1,0 +1,38 @@
+"""Leaves out the parameters that the setting `exclude_metadata` names, before anything else sees a record. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def without(value: Any, names: Sequence[str]) -> Any:
+    """Leave out of an object, or of each in a list, what `names` name.
+
+    A name is a key, or keys with dots between them for what is nested. A key that holds dots itself is named as it
+    is. `*` at the end stands for the rest of one key.
+
+    Args:
+        value: Parsed JSON. It is not changed.
+        names: Names such as `__sys_userIp`, `browser_userMeta.email` or `__sys_user*`.
+
+    Returns:
+        A copy without them. Text that would have to be searched may hold what is named, so null comes in its place.
+    """
+    if isinstance(value, list):
+        return [without(item, names) for item in value]
+    if isinstance(value, dict):
+        kept = {}
+        for key, inner in value.items():
+            if any(_is_key(name, key) for name in names):
+                continue
+            deeper = [name[len(key) + 1 :] for name in names if name.startswith(f"{key}.")]
+            kept[key] = without(inner, deeper) if deeper else inner
+        return kept
+    return None if isinstance(value, str) else value
+
+
+def _is_key(name: str, key: str) -> bool:
+    return key.startswith(name[:-1]) if name.endswith("*") else key == name
