@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from singer_sdk.exceptions import FatalAPIError, SyncError
 
-from tap_deepconverse.api.errors import describe
+from tap_deepconverse.api.errors import EveryBotError, describe
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.extract.pool import ReaderPool
 from tap_deepconverse.extract.selection import Selection
@@ -24,7 +24,7 @@ from tap_deepconverse.singer.state import Checkpoints
 from tap_deepconverse.singer.writer import PageWriter, TargetGoneError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
@@ -37,12 +37,25 @@ MOST_DAYS = 36_500
 """Days from which on more make no difference: a century."""
 
 
+class FailedBotsError(SyncError):
+    """Not everything of some bots could be read. Each has been logged as an error."""
+
+    def __init__(self, failed: Mapping[str, Collection[str]]) -> None:
+        names = "; ".join(f"{stream}: {', '.join(map(repr, bots))}" for stream, bots in failed.items() if bots)
+        super().__init__(
+            f"These bots failed ({names}); all others are complete. See the errors above. The next run goes on from "
+            "their last checkpoints."
+        )
+
+
 class Extraction:
     """What a run extracts of a stream, bot by bot."""
 
     def __init__(self, stream: ExportStream, tap: Tap) -> None:
         self.stream = stream
         self.checkpoints = Checkpoints(stream)
+        self.failed: dict[str, str] = {}
+        """Bots of which not everything could be read, and why."""
         self._run_began = datetime.fromtimestamp(tap.initialized_at / 1000, UTC)
         self._target = tap.message_writer if isinstance(tap.message_writer, PageWriter) else None
 
@@ -56,13 +69,24 @@ class Extraction:
             The records, conformed to the schema.
 
         Raises:
-            FatalAPIError: If the API refuses, or the retries of a request are over.
+            FatalAPIError: If something failed that concerns all bots. What concerns one is logged.
         """
         span = self.spans[context["bot_name"]]
-        with explained(span), self._pool_closed_after(span), self._target.flushed() if self._target else nullcontext():
-            if not span.is_empty:
-                yield from self._records_of(span, context)
-        span.sum_up()
+        with self._pool_closed_after(span), self._target.flushed() if self._target else nullcontext():
+            try:
+                if not span.is_empty:
+                    yield from self._records_of(span, context)
+            except (ExtractionError, SyncError, requests.RequestException) as error:
+                if isinstance(error, TargetGoneError):
+                    raise
+                msg = f"{span.name}: {describe(error)}."
+                is_test = self.stream.ABORT_AT_RECORD_COUNT is not None
+                if isinstance(error, EveryBotError) or is_test:
+                    raise FatalAPIError(msg) from error
+                self.stream.logger.error(msg)  # noqa: TRY400  a sentence, and no traceback
+                self.failed[span.bot_name] = msg
+            else:
+                span.sum_up()
 
     def _records_of(self, span: BotSpan, context: Context) -> Iterator[Record]:
         warnings = RecordWarnings(self.stream.logger, span.name)
@@ -166,19 +190,3 @@ class Extraction:
         is_nested_selected = all(stream.mask[place] for place in stream.metadata if len(place) > 2)  # noqa: PLR2004
         is_as_documented = is_nested_selected and not self._announced.is_changed
         return self._target is not None and is_as_documented and not any(map(stream.config.get, looks_into))
-
-
-@contextmanager
-def explained(span: BotSpan) -> Iterator[None]:
-    """Turn what ends a bot's extraction into one sentence that names the bot and the stream.
-
-    Raises:
-        FatalAPIError: In place of what `requests` or the tap raised.
-    """
-    try:
-        yield
-    except TargetGoneError:
-        raise
-    except (ExtractionError, SyncError, requests.RequestException) as error:
-        msg = f"{span.name}: {describe(error)}."
-        raise FatalAPIError(msg) from error

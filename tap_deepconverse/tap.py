@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +15,9 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_deepconverse.api.redact import Secret
+from tap_deepconverse.client import ExportStream
 from tap_deepconverse.connection_test import ConnectionTest
+from tap_deepconverse.extraction import FailedBotsError
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
 from tap_deepconverse.singer.bookmarks import check_state
 from tap_deepconverse.singer.files import json_object
@@ -99,6 +102,12 @@ class TapDeepConverse(Tap):
         # The same for every account: no request is needed.
         return [stream(self) for stream in STREAMS]
 
+    @property
+    def failed_bots(self) -> dict[str, dict[str, str]]:
+        """Of each stream the bots of which not everything could be read, and why."""
+        streams = [stream for stream in self.streams.values() if isinstance(stream, ExportStream)]
+        return {stream.name: stream.extraction.failed for stream in streams if stream.extraction.failed}
+
     @classmethod
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
@@ -118,7 +127,7 @@ class TapDeepConverse(Tap):
             return
         given = ctx.params["config"]
         tap = cls(config=given.config, parse_env_config=given.parse_env)
-        test = ConnectionTest((Conversations(tap), Messages(tap)), cls.plugin_version)
+        test = ConnectionTest(tuple(stream(tap) for stream in STREAMS), cls.plugin_version)
         test.run()
         click.echo(test.report().encode())
         test.require_success()
@@ -138,9 +147,24 @@ class TapDeepConverse(Tap):
 
     @classmethod
     @override
-    def invoke(cls, *, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any) -> None:
-        """Run the tap from the command line; raises `UnreadableFileError` if a file holds no JSON object."""
-        super().invoke(state=json_object(state, "--state"), catalog=json_object(catalog, "--catalog"), **options)
+    def invoke(
+        cls, *, config: Any = None, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
+    ) -> None:
+        """Run the tap from the command line.
+
+        Raises:
+            UnreadableFileError: If a file holds no JSON object.
+            FailedBotsError: If not everything of a bot could be read.
+        """
+        files = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
+        if options.get("about"):
+            super().invoke(config=config, **options)
+        cls.print_version(print_fn=cls.logger.info)
+        given: dict[str, Any] = {name: file and json.load(file) for name, file in files.items()}
+        tap = cls(config=config.config, parse_env_config=config.parse_env, **given)
+        tap.sync_all()
+        if tap.failed_bots:
+            raise FailedBotsError(tap.failed_bots)
 
 
 def _with_hidden_key(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.exceptions import FatalAPIError
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
@@ -99,7 +100,10 @@ def sync(config: Mapping[str, Any], state: Json | None = None) -> Output:
 
 def run_into(writer: Collector, config: Mapping[str, Any], state: Json | None = None) -> None:
     """Run the tap in this process; what has been written stays, should it fail."""
-    TapDeepConverse(config=dict(config), state=json.loads(json.dumps(state or {})), message_writer=writer).sync_all()
+    tap = TapDeepConverse(config=dict(config), state=json.loads(json.dumps(state or {})), message_writer=writer)
+    tap.sync_all()
+    for failed in tap.failed_bots.values():
+        raise FatalAPIError(*failed.values())
 
 
 @dataclass

@@ -41,11 +41,11 @@ def test_a_strict_server_refuses_next_to_nothing(serve: Serve) -> None:
     assert sandbox.refused <= 2
 
 
-def test_too_many_requests_slow_all_readers(serve: Serve) -> None:
+def test_too_many_requests_slow_all_readers(serve: Serve, archive: Archive) -> None:
     """Asked much faster than it allows, the server is left alone for as long as it says."""
     sandbox, url = serve(requests_per_second=5)
     output = sync(config_for(url, requests_per_second=1000, window_days=1, **SPAN))
-    assert len(output.newest("messages")) == 199
+    assert output.newest("messages").keys() == archive.messages["bot"].keys()
     assert len(sandbox.requests) > 20
     assert sandbox.refused < 8 * len(sandbox.requests) / 5
 

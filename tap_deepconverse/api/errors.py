@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 GOES_ON = "the next run goes on from the last checkpoint"
 
 
+class EveryBotError(FatalAPIError):
+    """What failed concerns all bots: the key, the host, a quota. Without it, an error is that of one bot."""
+
+
 class PageTooLargeError(FatalAPIError):
     """The API cannot return a page of this size. A smaller one may work."""
 
@@ -43,6 +47,13 @@ TRANSIENT = (
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.ContentDecodingError,
 )
+MAY_BE_THE_BOT = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 CUT_SHORT = (requests.ReadTimeout, ReadTimeoutError, requests.exceptions.ChunkedEncodingError)
 NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
 NO_PROXY_URL = "the proxy that the environment names has no URL that can be used; check HTTPS_PROXY and NO_PROXY"
@@ -86,6 +97,7 @@ def raise_for_status(response: requests.Response, key: str) -> None:
 
     Raises:
         FatalAPIError: If a retry cannot help. The message says what to do.
+        EveryBotError: The same, for what concerns all bots.
         RetriableAPIError: If a retry may help.
         PageTooLargeError: If a smaller page may work.
         CursorRejectedError: If the window may be read again from its first page.
@@ -98,7 +110,7 @@ def raise_for_status(response: requests.Response, key: str) -> None:
         if response.is_redirect:
             target = redirect_target(response, key)
             msg = f"the API redirects to {target}, and the key is sent to `api_url` only; check `api_url`"
-        raise FatalAPIError(msg)
+        raise EveryBotError(msg)
 
 
 def error_in(response: requests.Response, key: str) -> SyncError:
@@ -106,22 +118,24 @@ def error_in(response: requests.Response, key: str) -> SyncError:
     status = response.status_code
     said = f"HTTP {status}: {own_words(response, key)}"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return FatalAPIError(f"the API refuses the key ({said}); check `api_key`, and that your plan includes exports")
+        return EveryBotError(f"the API refuses the key ({said}); check `api_key`, and that your plan includes exports")
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return PageTooLargeError(f"the API cannot give so large a page ({said})")
     if is_transient(status):
         seconds = retry_after(response.headers)
         if seconds > LONGEST_RETRY_AFTER:
-            return FatalAPIError(
+            return EveryBotError(
                 f"the API asks to wait {in_words(seconds)} ({said}), as it may when a quota is used up; {GOES_ON}"
             )
         what = "rate limited" if status == HTTPStatus.TOO_MANY_REQUESTS else "temporary error of the API"
         return RetriableAPIError(f"{what} ({said})", response)
     if "cursor" in parse_qs(urlsplit(response.url).query):
         return CursorRejectedError(f"the API rejected the pagination cursor, which may have expired ({said})")
-    may_be_the_name = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}
-    what_to_check = "this bot's name in `bot_names`, and `api_url`" if may_be_the_name else "`api_url`"
-    return FatalAPIError(f"the API does not accept the request ({said}); check {what_to_check}")
+    kind: type[FatalAPIError] = EveryBotError
+    what = "`api_url`"
+    if status in MAY_BE_THE_BOT:
+        kind, what = FatalAPIError, "this bot's name in `bot_names`, and `api_url`"
+    return kind(f"the API does not accept the request ({said}); check {what}")
 
 
 def describe(error: BaseException) -> str:

@@ -32,6 +32,7 @@ class RateLimiter:
         self._paused_until = 0.0
         self._pauses = 0
         self._seconds_per_answer: float | None = None
+        self.latest_answer = 0.0  # when a request last came through, by the monotonic clock
 
     @property
     def in_flight(self) -> float:
@@ -40,6 +41,7 @@ class RateLimiter:
 
     def took(self, seconds: float) -> None:
         """Record how long a response took, for the moving average."""
+        self.latest_answer = time.monotonic()
         before = self._seconds_per_answer
         self._seconds_per_answer = seconds if before is None else before + (seconds - before) / 5
 

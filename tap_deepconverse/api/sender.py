@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import requests
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
 
-from tap_deepconverse.api.errors import GOES_ON, PageTooLargeError, describe, is_transient, may_be_page_size
+from tap_deepconverse.api.errors import (
+    GOES_ON,
+    EveryBotError,
+    PageTooLargeError,
+    describe,
+    is_transient,
+    may_be_page_size,
+)
 from tap_deepconverse.api.rate_limit import RateLimiter, StoppedError
 from tap_deepconverse.api.retry import PageSizeDoubt, RetryPolicy, in_words, retry_after
 
@@ -49,7 +56,8 @@ class Sender:
         """Send a request, and retry it if need be. For the first attempt, the caller has waited for the limiter.
 
         Raises:
-            FatalAPIError: If a retry cannot help, or the retry policy allows no more attempts.
+            FatalAPIError: If a retry cannot help, or the retry policy allows no more attempts. It is an
+                `EveryBotError` if no other request came through in the meantime.
             PageTooLargeError: If a smaller page may work.
             StoppedError: If the sync is over.
         """
@@ -64,13 +72,14 @@ class Sender:
                 self._give_up_if_too_large(error)
                 said, (name, window) = describe(error), self.where(context)
                 if not is_transient(error):
-                    raise FatalAPIError(said) from error
+                    raise EveryBotError(said) from error
                 try:
                     wait = waits.send(error)
                 except StopIteration:
                     elapsed = in_words(time.monotonic() - began)
                     msg = f"{said}, in {window}; failed after {tries} tries in {elapsed}; {GOES_ON}"
-                    raise FatalAPIError(msg) from error
+                    is_of_this_bot = self.limiter.latest_answer > began
+                    raise (FatalAPIError if is_of_this_bot else EveryBotError)(msg) from error
                 self._pause_all_if_asked(error, wait)
                 self.logger.warning(
                     "%s: %s, in %s; retrying in %.1f s (attempt %d)", name, said, window, wait, tries + 1
