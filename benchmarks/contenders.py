@@ -60,6 +60,7 @@ def ours(
         "api_url": api.url,
         "bot_names": api.data.bot_names,
         "start_date": iso_time(start),
+        "lookback_days": 1,
         "end_date": iso_time(end or api.data.end),
         **settings,
     }

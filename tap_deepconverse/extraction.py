@@ -73,6 +73,7 @@ class Extraction:
         """
         span = self.spans[context["bot_name"]]
         with self._pool_closed_after(span), self._target.flushed() if self._target else nullcontext():
+            self._warn_of_gap(span)
             try:
                 if not span.is_empty:
                     yield from self._records_of(span, context)
@@ -107,6 +108,24 @@ class Extraction:
             span.report_progress(lambda: self.pool.records_left(span))
         span.require_complete()  # never a success with a hole
         warnings.sum_up()
+
+    def _warn_of_gap(self, span: BotSpan) -> None:
+        begins, bookmark = span.settings.start, span.bookmark
+        if bookmark and bookmark < begins:
+            self.stream.logger.warning(
+                "%s: what lies between its bookmark (%s) and `start_date` (%s) is not read; to read it, set "
+                "`start_date` to the bookmark or earlier",
+                span.name,
+                f"{bookmark:%Y-%m-%d %H:%M} UTC",
+                f"{begins:%Y-%m-%d %H:%M} UTC",
+            )
+        elif bookmark is None and (unused := self.checkpoints.bots - self.spans.keys()):
+            self.stream.logger.warning(
+                "%s: no bookmark, so it begins at `start_date`; the state has bookmarks of %s, which `bot_names` does "
+                "not name: if the bot was renamed, rename it in the state too",
+                span.name,
+                ", ".join(f"'{name}'" for name in sorted(unused)),
+            )
 
     # --- What the bots share ---
 

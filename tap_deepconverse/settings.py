@@ -140,7 +140,7 @@ SETTINGS = (
         "lookback_days",
         th.IntegerType(minimum=0),
         "a whole number of days, 0 or more",
-        default=1,
+        default=3,
         title="Lookback in days",
         description="How far behind its bookmark a run begins, to find what changed or turned up late.",
     ),

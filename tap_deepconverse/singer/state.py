@@ -35,6 +35,14 @@ class Checkpoints:
         partitions: list[dict[str, Any]] = self._stream.stream_state.get("partitions", [])
         return next((partition for partition in partitions if partition["context"] == context), {})
 
+    @property
+    def bots(self) -> set[str]:
+        """The bots that have a bookmark."""
+        if self._stream.replication_method != REPLICATION_INCREMENTAL:
+            return set()
+        partitions = self._stream.stream_state.get("partitions", [])
+        return {each["context"]["bot_name"] for each in partitions if each.get("replication_key_value")}
+
     def bookmark(self, context: Context) -> datetime | None:
         """Read a bot's bookmark; None if there is none, or the replication method is not incremental."""
         if self._stream.replication_method != REPLICATION_INCREMENTAL:

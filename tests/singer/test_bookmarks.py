@@ -186,3 +186,27 @@ def test_a_state_is_read_in_utf_8_whatever_the_locale(
     done = command("--config", config, "--state", state, env=plain)
     assert done.status == 0, done.log
     assert min(starts_of(sandbox)) == int(datetime(2026, 9, 20, tzinfo=UTC).timestamp())
+
+
+def test_a_start_date_beyond_the_bookmark_leaves_a_gap_that_is_told(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, url = serve()
+    sync(config_for(url, start_date="2026-09-15"), state_of(partition("2026-09-12T10:00:00Z")))
+    assert (
+        "between its bookmark (2026-09-12 10:00 UTC) and `start_date` (2026-09-15 00:00 UTC) is not read" in caplog.text
+    )
+    caplog.clear()
+    sync(config_for(url, start_date="2026-09-12"), state_of(partition("2026-09-12T10:00:00Z")))
+    assert "is not read" not in caplog.text
+
+
+def test_a_bot_that_may_have_been_renamed_is_told_of(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox, url = serve()
+    sandbox.archive.add_bot("new name", 5, 1_780_000_000_000, 1_790_000_000_000)
+    state = state_of(partition("2026-09-12"), partition("2026-09-12", "old name"))
+    sync(config_for(url, "bot", "new name"), state)
+    lines = [line for line in caplog.messages if "no bookmark" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("Bot 'new name', stream 'conversations': no bookmark, so it begins at `start_date`")
+    assert "'old name'" in lines[0]
