@@ -73,7 +73,7 @@ class Extraction:
         """
         span = self.spans[context["bot_name"]]
         with self._pool_closed_after(span), self._target.flushed() if self._target else nullcontext():
-            self._warn_of_gap(span)
+            warn_of_gap(span, self.checkpoints.bots - self.spans.keys())
             try:
                 if not span.is_empty:
                     yield from self._records_of(span, context)
@@ -108,24 +108,6 @@ class Extraction:
             span.report_progress(lambda: self.pool.records_left(span))
         span.require_complete()  # never a success with a hole
         warnings.sum_up()
-
-    def _warn_of_gap(self, span: BotSpan) -> None:
-        begins, bookmark = span.settings.start, span.bookmark
-        if bookmark and bookmark < begins:
-            self.stream.logger.warning(
-                "%s: what lies between its bookmark (%s) and `start_date` (%s) is not read; to read it, set "
-                "`start_date` to the bookmark or earlier",
-                span.name,
-                f"{bookmark:%Y-%m-%d %H:%M} UTC",
-                f"{begins:%Y-%m-%d %H:%M} UTC",
-            )
-        elif bookmark is None and (unused := self.checkpoints.bots - self.spans.keys()):
-            self.stream.logger.warning(
-                "%s: no bookmark, so it begins at `start_date`; the state has bookmarks of %s, which `bot_names` does "
-                "not name: if the bot was renamed, rename it in the state too",
-                span.name,
-                ", ".join(f"'{name}'" for name in sorted(unused)),
-            )
 
     # --- What the bots share ---
 
@@ -209,3 +191,28 @@ class Extraction:
         is_nested_selected = all(stream.mask[place] for place in stream.metadata if len(place) > 2)  # noqa: PLR2004
         is_as_documented = is_nested_selected and not self._announced.is_changed
         return self._target is not None and is_as_documented and not any(map(stream.config.get, looks_into))
+
+
+def warn_of_gap(span: BotSpan, unused: set[str]) -> None:
+    """Warn of what lies between a bookmark and a later start date, and of a bot that may have been renamed.
+
+    Args:
+        span: What is read of a bot.
+        unused: Bots that have a bookmark, and are not read.
+    """
+    begins, bookmark = span.settings.start, span.bookmark
+    if bookmark and bookmark < begins:
+        span.logger.warning(
+            "%s: what lies between its bookmark (%s) and `start_date` (%s) is not read; to read it, set "
+            "`start_date` to the bookmark or earlier",
+            span.name,
+            f"{bookmark:%Y-%m-%d %H:%M} UTC",
+            f"{begins:%Y-%m-%d %H:%M} UTC",
+        )
+    elif bookmark is None and unused:
+        span.logger.warning(
+            "%s: no bookmark, so it begins at `start_date`; the state has bookmarks of %s, which `bot_names` does not "
+            "name: if the bot was renamed, rename it in the state too",
+            span.name,
+            ", ".join(f"'{name}'" for name in sorted(unused)),
+        )

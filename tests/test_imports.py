@@ -22,8 +22,8 @@ ROOMS = {
     "settings": set[str](),
 }
 IMPORTERS = {
-    "extraction": {"client"},
-    "client": {"streams", "extraction", "connection_test"},
+    "extraction": {"client", "tap"},
+    "client": {"streams", "extraction", "connection_test", "tap"},
     "streams": {"tap"},
     "report": {"connection_test"},
     "open_questions": {"connection_test", "report"},

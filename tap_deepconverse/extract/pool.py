@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
 from tap_deepconverse.api.rate_limit import RateLimiter, StoppedError
 from tap_deepconverse.extract.lane import Arrival, Lane, Reading
+from tap_deepconverse.extract.last_page import LastPage, MissingCursorError
 from tap_deepconverse.extract.span import BotSpan, at_record
 from tap_deepconverse.records.page import UnusableRecordError
 
@@ -31,17 +32,16 @@ SECONDS_TO_LEAVE = 0.2  # how long to wait for workers at the end. Those that ha
 
 
 class ReaderPool:
-    """The workers of a stream."""
+    """The workers of a stream. `fetch` asks for pages, and does not wait for a first try to be due."""
 
     def __init__(self, spans: Sequence[BotSpan], fetch: Fetch, limiter: RateLimiter, most_at_once: int) -> None:
-        """Get ready to read these in turn. `fetch` asks for pages, and does not wait for a first try to be due."""
         self.stopped = threading.Event()
-        self._lanes = [Lane(span) for span in spans]
-        self._turn = 0
+        self._lanes, self._turn = [Lane(span) for span in spans], 0
         self._fetch, self._limiter, self._most_at_once = fetch, limiter, most_at_once
         self._changed = threading.Condition()
         self._door, self._at_door = threading.Lock(), 0
         self._workers: list[threading.Thread] = []
+        self._last_page = LastPage()
         self._bug: BaseException | None = None
 
     def results(self, span: BotSpan, every_second: Callable[[], None] | None) -> Iterator[Arrival]:
@@ -172,7 +172,8 @@ class ReaderPool:
         with self._changed:
             if reading not in lane.active:  # an earlier page of it has failed
                 return
-            if isinstance(failure, CursorRejectedError | PageTooLargeError):
+            failure = failure or self._last_page.problem(page, reading.read, lane.span)
+            if isinstance(failure, CursorRejectedError | PageTooLargeError | MissingCursorError):
                 lane.replace(reading, failure)
             elif failure:
                 lane.fail(reading.start, failure)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
 from tap_deepconverse.extract.checkpoint import Coverage
 from tap_deepconverse.extract.density import Density
+from tap_deepconverse.extract.last_page import MissingCursorError
 from tap_deepconverse.extract.overlap import Overlap, WindowEdges
 from tap_deepconverse.extract.progress import Progress
 from tap_deepconverse.extract.seen import TEN_MINUTES, Seen
@@ -185,7 +186,9 @@ class BotSpan:
         else:
             self.logger.warning("%s: nothing to do up to %s, since `start_date` is %s", self.name, end, self.start)
 
-    def in_another_way(self, read: WindowRead, error: CursorRejectedError | PageTooLargeError) -> list[WindowRead]:
+    def in_another_way(
+        self, read: WindowRead, error: CursorRejectedError | PageTooLargeError | MissingCursorError
+    ) -> list[WindowRead]:
         """Say how else to read a window that cannot be read.
 
         It is not documented whether a cursor may be followed with another number of records a page. So
@@ -201,6 +204,11 @@ class BotSpan:
                 msg = f"{error}, twice in {read.window}; {how}"
                 raise ExtractionError(msg)
             how, instead = "from its beginning, once", [replace(read, is_second_time=True)]
+        elif isinstance(error, MissingCursorError):
+            if len(read.window.halves()) == 1:
+                msg = f"{error}, in {read.window}; report it to DeepConverse"
+                raise ExtractionError(msg)
+            how, instead = "in halves", [replace(read, window=half, expected=0) for half in read.window.halves()]
         else:
             if read.page_size == 1:
                 msg = (

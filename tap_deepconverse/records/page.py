@@ -17,6 +17,7 @@ from tap_deepconverse.records.repair import (
     repair,
     without_numbers_that_are_none,
 )
+from tap_deepconverse.records.warnings import field_names
 
 if TYPE_CHECKING:
     import requests
@@ -41,7 +42,7 @@ class _Body(msgspec.Struct, frozen=True):
     """The documented body of a response, and two fields that may hold an error."""
 
     data: list[msgspec.Raw]
-    cursor: str | int | None = None
+    cursor: str | int | msgspec.UnsetType | None = msgspec.UNSET
     error: Any = None
     errors: Any = None
 
@@ -62,13 +63,17 @@ class Page:
     """One response of the Export API. The records stay JSON until they are conformed, to save memory in the queues.
 
     Attributes:
-        cursor: Of the next page, or None at the end.
+        cursor: Of the next page, or None if there is none.
+        has_cursor_key: Whether the answer has a `cursor`, be it null.
+        keys: Names the answer's other keys, if it has none.
         has_lost_text: Whether some text could not be kept: see `Repaired`.
         is_plain: Whether the JSON can be emitted as it is: on one line, and without huge numbers.
     """
 
     data: list[msgspec.Raw]
     cursor: str | None = None
+    has_cursor_key: bool = True
+    keys: str = ""
     has_lost_text: bool = False
     is_plain: bool = True
 
@@ -94,8 +99,7 @@ def page_of(response: requests.Response) -> Page:
 def parse_page(body: bytes) -> Page:
     """Parse the body of a response. What is only nearly JSON is repaired (see `repair`).
 
-    A `null` cursor is the documented end. So is a missing one, and an empty text, which would request the
-    first page again: both are assumed.
+    A `null` cursor is the documented end. An empty text, which would request the first page again, is taken for it.
 
     Raises:
         InvalidPageError: If the body is not JSON, `data` is not a list, or `cursor` is not text, an integer or null.
@@ -124,10 +128,19 @@ def parse_page(body: bytes) -> Page:
         msg = f"the answer {NESTED_TOO_DEEPLY}"
     else:
         if read.data or not (read.error or read.errors):
-            cursor = None if read.cursor in {None, ""} else str(read.cursor)
-            return Page(read.data, cursor, has_lost_text, _is_plain(body.rstrip()))
+            return _page(read, body, has_lost_text=has_lost_text)
         msg = "the answer is an error, with no records"
     raise InvalidPageError(msg)
+
+
+def _page(read: _Body, body: bytes, *, has_lost_text: bool) -> Page:
+    cursor = str(read.cursor) if isinstance(read.cursor, str | int) else ""
+    has_key = read.cursor is not msgspec.UNSET
+    keys = ""
+    if not has_key:
+        with suppress(RecursionError):
+            keys = field_names(_fields.decode(body))
+    return Page(read.data, cursor or None, has_key, keys, has_lost_text, _is_plain(body.rstrip()))
 
 
 def _is_page_but_for_numbers(body: bytes) -> bool:
