@@ -151,9 +151,9 @@ class ExportStream(RESTStream[str | None]):
     @override
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
         """Retry what is transient. The pool waits for the first try's turn, before it decides what to ask for."""
-        extraction, logger = self.extraction, self.logger
-        stopped, policy = extraction.pool.stopped, self.retry_policy
-        return Sender(func, self._small_page, self._where, extraction.limiter, policy, stopped, logger)
+        extraction, stopped = self.extraction, self.extraction.pool.stopped
+        limiter, policy, outage = extraction.limiter, self.retry_policy, extraction.outage
+        return Sender(func, self._small_page, self._where, limiter, policy, stopped, outage)
 
     def _where(self, context: Context | None) -> tuple[str, str]:
         context = context or {}

@@ -11,6 +11,7 @@ import requests
 from singer_sdk.exceptions import FatalAPIError, SyncError
 
 from tap_deepconverse.api.errors import EveryBotError, describe
+from tap_deepconverse.api.outage import Outage
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.extract.pool import ReaderPool
 from tap_deepconverse.extract.selection import Selection
@@ -175,6 +176,11 @@ class Extraction:
         excluded = self.stream.config.get("exclude_metadata") or ()
         is_shallow = self._is_shallow and not excluded
         return Conformer(bot_name, self.stream.schema, warnings, self._undocumented, excluded, is_shallow)
+
+    @cached_property
+    def outage(self) -> Outage:
+        """What is said of requests that fail and are retried."""
+        return Outage(self.stream.logger)
 
     @cached_property
     def _announced(self) -> AnnouncedSchema:

@@ -92,6 +92,8 @@ def test_a_time_that_cannot_be_read_is_null_and_said_without_its_value(
     assert record["lastActionAt"] == "2025-04-15T20:57:45.000000+00:00"
     (warning,) = [r.getMessage() for r in caplog.records if ID in r.getMessage()]
     assert "Bot 'bot', stream 'conversations': `startTime`" in warning
+    window = "the window from 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z"
+    assert f"(record 1 of page 1 of {window}) is not a time" in warning
     assert "private" not in caplog.text
 
 
@@ -220,6 +222,50 @@ def test_an_error_repeats_neither_the_key_nor_a_record(
         sync(one_window(httpserver.url_for(""), api_key="S3CRET"))
     for leak in ("S3CRE", "PRIVATE"):
         assert leak not in str(refusal.value) + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, {"error": {"message": "range must not exceed 7 days"}}, "check `window_days`"),
+        (422, {"errors": [{"detail": "The interval may be 31 days at most"}]}, "check `window_days`"),
+        (400, {"detail": "end_time - start_time is too large"}, "check `window_days`"),
+        (400, {"error": "start_time is older than 12 months"}, "and `start_date`"),
+        (400, {"Message": "per_page must be at most 500"}, "check `page_size`"),
+        (400, {"error": {"message": "no such bot"}}, "(HTTP 400: no such bot); check this bot's name in `bot_names`"),
+        (403, {"error": "Forbidden"}, "the API refuses the key (HTTP 403: Forbidden); check `api_key`"),
+    ],
+)
+def test_what_to_check_follows_from_the_api_s_own_reason(
+    httpserver: HTTPServer, status: int, body: Any, said: str
+) -> None:
+    httpserver.expect_request(CONVERSATIONS).respond_with_json(body, status=status)
+    with pytest.raises(FatalAPIError) as refusal:
+        sync(one_window(httpserver.url_for("")))
+    assert said in str(refusal.value)
+    assert ("bot_names" in said) is ("bot_names" in str(refusal.value))
+
+
+BLOCKED = "<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>no</body></html>"
+
+
+def test_what_the_firewall_refuses_is_not_blamed_on_the_key(httpserver: HTTPServer) -> None:
+    httpserver.expect_request(CONVERSATIONS).respond_with_data(BLOCKED, status=403, content_type="text/html")
+    with pytest.raises(FatalAPIError, match="the firewall in front of the API refuses the request") as refusal:
+        sync(one_window(httpserver.url_for("")))
+    assert "(HTTP 403: Attention Required! | Cloudflare)" in str(refusal.value)
+    assert "api_key" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("status", [500, 503, 520])
+def test_a_failure_of_the_firewall_is_called_so_and_in_the_end_the_status_page_is_named(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(ExportStream, "retry_policy", NO_RETRIES)
+    httpserver.expect_request(CONVERSATIONS).respond_with_data(BLOCKED, status=status, content_type="text/html")
+    with pytest.raises(FatalAPIError, match="from the firewall in front of the API") as failure:
+        sync(one_window(httpserver.url_for("")))
+    assert "see https://deepconverse.statuspage.io;" in str(failure.value)
 
 
 def page(*records: dict[str, Any]) -> Response:
@@ -365,13 +411,13 @@ def test_an_outage_that_outlasts_the_retries_is_said_in_a_sentence_and_the_next_
     with pytest.raises(
         FatalAPIError,
         match=r"^Bot 'bot', stream 'conversations': .* \(HTTP 503: Service Unavailable\), in the window from .*; "
-        r"failed after [3-5] tries in 0 s; the next run goes on from the last checkpoint\.$",
+        r"see https://deepconverse.statuspage.io; failed after [3-5] tries in 0 s; "
+        r"the next run goes on from the last checkpoint\.$",
     ):
         run_into(writer, config)
-    waits = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert [wait.rpartition("; ")[2].split(" s ")[1] for wait in waits] == [
-        f"(attempt {tries + 2})" for tries in range(len(waits))
-    ]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "; retrying in 0." in warning
+    assert "(attempt 2), until about " in warning
 
     sandbox.fault = None
     asked = len(sandbox.requests)

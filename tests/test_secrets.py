@@ -80,7 +80,7 @@ def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serv
     config = write_json(config_for(url, request_timeout=1, start_date="2026-09-01", window_days=1, concurrency=16))
     done = command("--config", config, env={**os.environ, **LOUD})
     assert done.status == 0
-    assert done.log.count("retrying in") == len(FAULTS)
+    assert done.log.count("(attempt ") >= len(FAULTS)  # at this level also what is no warning
     assert next(faults, None) is None
 
 

@@ -7,6 +7,7 @@ from the API's being served by a cloud API gateway: its documentation names no e
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 from http import HTTPStatus
@@ -17,15 +18,14 @@ import requests
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from urllib3.exceptions import ReadTimeoutError
 
-from tap_deepconverse.api.redact import own_words, redirect_target
+from tap_deepconverse.api import sentences
+from tap_deepconverse.api.redact import is_of_firewall, own_words, redirect_target
 from tap_deepconverse.api.retry import LONGEST_RETRY_AFTER, in_words, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from singer_sdk.exceptions import SyncError
-
-GOES_ON = "the next run goes on from the last checkpoint"
 
 
 class EveryBotError(FatalAPIError):
@@ -56,23 +56,28 @@ MAY_BE_THE_BOT = {
 }
 CUT_SHORT = (requests.ReadTimeout, ReadTimeoutError, requests.exceptions.ChunkedEncodingError)
 NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
-NO_PROXY_URL = "the proxy that the environment names has no URL that can be used; check HTTPS_PROXY and NO_PROXY"
-NO_PROXY = "no connection through the proxy that the environment names; check HTTPS_PROXY and NO_PROXY"
-NO_ANSWER = "no answer from the API in time; if it is only slow, raise `request_timeout`"
 
-# The message for each kind of error: the first entry that matches any cause of the error counts.
-CLAUSES: dict[type[BaseException], str] = {
-    requests.exceptions.ProxyError: NO_PROXY,
-    requests.exceptions.InvalidURL: NO_PROXY_URL,  # not `api_url`, which the settings have validated
-    requests.exceptions.InvalidSchema: NO_PROXY_URL,
-    requests.Timeout: NO_ANSWER,
-    ReadTimeoutError: NO_ANSWER,
-    socket.gaierror: "the name of the API's host cannot be resolved; check the network and `api_url`",
-    ConnectionRefusedError: "the API's host refuses the connection; check the network and `api_url`",
-    requests.exceptions.ContentDecodingError: "the answer cannot be decompressed",
-    requests.exceptions.ChunkedEncodingError: "the answer was cut short",
-    http.client.RemoteDisconnected: "the connection was closed without an answer",
-    ConnectionResetError: "the connection was reset",
+# The sentence for each kind of error: the first entry that matches any cause of the error counts.
+CLAUSES: dict[type[BaseException], sentences.Sentence] = {
+    requests.exceptions.ProxyError: sentences.NO_PROXY,
+    requests.exceptions.InvalidURL: sentences.NO_PROXY_URL,  # not `api_url`, which the settings have validated
+    requests.exceptions.InvalidSchema: sentences.NO_PROXY_URL,
+    requests.Timeout: sentences.NO_ANSWER,
+    ReadTimeoutError: sentences.NO_ANSWER,
+    socket.gaierror: sentences.NO_HOST,
+    ConnectionRefusedError: sentences.REFUSED_CONNECTION,
+    requests.exceptions.ContentDecodingError: sentences.NOT_DECOMPRESSED,
+    requests.exceptions.ChunkedEncodingError: sentences.CUT_SHORT,
+    http.client.RemoteDisconnected: sentences.CLOSED,
+    ConnectionResetError: sentences.RESET,
+}
+
+# What to check, by what the API's own reason speaks of.
+CHECKS = {
+    re.compile(r"per_?page|page.?size|limit must", re.IGNORECASE): "`page_size`",
+    re.compile(r"range|span|window|interval|period|\bdays?\b|(start|end|from|to)[ _]?(time|date)\b", re.IGNORECASE): (
+        "`window_days`, the longest range of time to ask for at once, and `start_date`"
+    ),
 }
 
 
@@ -106,36 +111,38 @@ def raise_for_status(response: requests.Response, key: str) -> None:
     if status >= HTTPStatus.BAD_REQUEST:
         raise error_in(response, key)
     if status != HTTPStatus.OK:
-        msg = f"the API answers with HTTP {status}, which the tap does not know; check `api_url`"
+        msg = sentences.UNKNOWN_STATUS(status=status)
         if response.is_redirect:
-            target = redirect_target(response, key)
-            msg = f"the API redirects to {target}, and the key is sent to `api_url` only; check `api_url`"
+            msg = sentences.REDIRECTED(target=redirect_target(response, key))
         raise EveryBotError(msg)
 
 
 def error_in(response: requests.Response, key: str) -> SyncError:
     """Make the exception for a response with a status of 400 or more. Its message does not hold the API key."""
     status = response.status_code
-    said = f"HTTP {status}: {own_words(response, key)}"
+    reason, is_by_firewall = own_words(response, key), is_of_firewall(response)
+    said = f"HTTP {status}: {reason}"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return EveryBotError(f"the API refuses the key ({said}); check `api_key`, and that your plan includes exports")
+        is_about_key = status == HTTPStatus.UNAUTHORIZED or not is_by_firewall
+        return EveryBotError((sentences.KEY_REFUSED if is_about_key else sentences.FIREWALL_REFUSES)(said=said))
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return PageTooLargeError(f"the API cannot give so large a page ({said})")
+        return PageTooLargeError(sentences.PAGE_TOO_LARGE(said=said))
     if is_transient(status):
         seconds = retry_after(response.headers)
         if seconds > LONGEST_RETRY_AFTER:
-            return EveryBotError(
-                f"the API asks to wait {in_words(seconds)} ({said}), as it may when a quota is used up; {GOES_ON}"
-            )
-        what = "rate limited" if status == HTTPStatus.TOO_MANY_REQUESTS else "temporary error of the API"
-        return RetriableAPIError(f"{what} ({said})", response)
+            return EveryBotError(sentences.MUST_WAIT(wait=in_words(seconds), said=said))
+        what = sentences.RATE_LIMITED if status == HTTPStatus.TOO_MANY_REQUESTS else sentences.TEMPORARY
+        return RetriableAPIError(what(said=said, by=sentences.BY_FIREWALL() if is_by_firewall else ""), response)
     if "cursor" in parse_qs(urlsplit(response.url).query):
-        return CursorRejectedError(f"the API rejected the pagination cursor, which may have expired ({said})")
-    kind: type[FatalAPIError] = EveryBotError
-    what = "`api_url`"
-    if status in MAY_BE_THE_BOT:
-        kind, what = FatalAPIError, "this bot's name in `bot_names`, and `api_url`"
-    return kind(f"the API does not accept the request ({said}); check {what}")
+        return CursorRejectedError(sentences.CURSOR_REJECTED(said=said))
+    kind = FatalAPIError if status in MAY_BE_THE_BOT else EveryBotError
+    return kind(sentences.REQUEST_REFUSED(said=said, what=_what_to_check(status, reason)))
+
+
+def _what_to_check(status: int, reason: str) -> str:
+    if check := next((CHECKS[speaks_of] for speaks_of in CHECKS if speaks_of.search(reason)), None):
+        return check
+    return "this bot's name in `bot_names`, and `api_url`" if status in MAY_BE_THE_BOT else "`api_url`"
 
 
 def describe(error: BaseException) -> str:
@@ -144,15 +151,14 @@ def describe(error: BaseException) -> str:
         return str(error)
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return (
-                f"the certificate of the API's host is not valid here ({cause.verify_message}); check `api_url`, and "
-                "if your network has certificates of its own, name their file in REQUESTS_CA_BUNDLE"
-            )
+            return sentences.CERTIFICATE(reason=cause.verify_message)
         if isinstance(cause, ssl.SSLError) and _is_of_the_host(cause):
-            return f"the API's host does not speak TLS as it should ({cause.reason}); check `api_url`"
-        if clause := next((CLAUSES[kind] for kind in CLAUSES if isinstance(cause, kind)), None):
-            return clause
-    return f"no connection to the API ({type(error).__name__}); check the network and `api_url`"
+            return sentences.NO_TLS(reason=cause.reason)
+        if isinstance(cause, requests.exceptions.InvalidSchema) and "SOCKS" in str(cause):
+            return sentences.NO_SOCKS()
+        if sentence := next((CLAUSES[kind] for kind in CLAUSES if isinstance(cause, kind)), None):
+            return sentence()
+    return sentences.NO_CONNECTION(error=type(error).__name__)
 
 
 def _is_of_the_host(cause: BaseException) -> bool:

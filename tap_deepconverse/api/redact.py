@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -31,13 +31,14 @@ class Secret(str):
         return "'***'"
 
 
-class _Error(msgspec.Struct):
-    """An error as a cloud API gateway writes it. That the API does so is inferred."""
-
-    message: str = ""
-
-
-_error = msgspec.json.Decoder(_Error)
+# How gateways and frameworks name the reason in an error's body. What the Export API does is not documented.
+_REASON_KEYS = ("message", "error", "errors", "detail", "error_description", "title", "msg")
+_REASON_KEYS_OF_200 = ("message", "error", "errors")  # what else such a body holds may be a record's
+_MOST_LEVELS = 5
+_of_firewall = re.compile(
+    rb"(<!--.*?-->\s*)*<(!doctype html|html|head|title|body|center|h1)\b|error code: ", re.IGNORECASE | re.DOTALL
+)
+_title = re.compile(rb"<title[^>]{0,99}>(.{0,999}?)</title>", re.IGNORECASE | re.DOTALL)
 
 
 def one_line(text: str, secret: str) -> str:
@@ -56,17 +57,35 @@ def one_line(text: str, secret: str) -> str:
 
 
 def own_words(response: requests.Response, secret: str) -> str:
-    """Get the API's error message on one line, without the secret; the name of the status if there is none.
+    """Get the API's reason for an error on one line, without the secret; the name of the status if there is none.
 
-    Only a JSON `message` is used, or, with an error status, a text that is not JSON: all else may be a record.
+    Of JSON only a `message`, `detail` or the like is used, also within `error` or `errors`. With an error status, a
+    text that is not JSON is used, of HTML the title. All else may be a record.
     """
     body = response.content.strip() if len(response.content) <= LARGEST_ERROR else b""
     try:
-        text = _error.decode(body).message
+        text = _reason_in(msgspec.json.decode(body), _REASON_KEYS_OF_200 if response.ok else _REASON_KEYS)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         is_text = not response.ok and not body.startswith((b"{", b"[", b'"'))
-        text = body.decode("utf-8", "replace") if is_text else ""
+        title = _title.search(body)
+        text = (title[1] if title else body).decode("utf-8", "replace") if is_text else ""
     return one_line(text, secret) or one_line(str(response.reason), secret)
+
+
+def _reason_in(error: Any, keys: tuple[str, ...], level: int = 0) -> str:
+    if isinstance(error, str):
+        return error if level else ""  # a body that is nothing but text may be a record
+    if isinstance(error, list) and 0 < level < _MOST_LEVELS:
+        return "; ".join(filter(None, (_reason_in(each, keys, level + 1) for each in error)))
+    if isinstance(error, dict) and level < _MOST_LEVELS:
+        named = {str(name).casefold(): value for name, value in error.items()}
+        return next(filter(None, (_reason_in(named.get(name), _REASON_KEYS, level + 1) for name in keys)), "")
+    return ""
+
+
+def is_of_firewall(response: requests.Response) -> bool:
+    """Tell whether an error is a page of HTML, or a bare code, as a firewall writes and the API does not."""
+    return bool(_of_firewall.match(response.content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")))
 
 
 def redirect_target(response: requests.Response, secret: str) -> str:

@@ -12,27 +12,22 @@ from typing import TYPE_CHECKING, Any
 import requests
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError, SyncError
 
-from tap_deepconverse.api.errors import (
-    GOES_ON,
-    EveryBotError,
-    PageTooLargeError,
-    describe,
-    is_transient,
-    may_be_page_size,
-)
+from tap_deepconverse.api.errors import EveryBotError, PageTooLargeError, describe, is_transient, may_be_page_size
 from tap_deepconverse.api.rate_limit import RateLimiter, StoppedError
 from tap_deepconverse.api.retry import PageSizeDoubt, RetryPolicy, in_words, retry_after
+from tap_deepconverse.api.sentences import RETRIES_OVER, SEE_STATUS_PAGE, SMALL_PAGE_COMES
 
 if TYPE_CHECKING:
-    import logging
     import threading
     from collections.abc import Callable, Mapping
+
+    from tap_deepconverse.api.outage import Outage
 
     Context = Mapping[str, Any] | None
     Send = Callable[[requests.PreparedRequest, Context], requests.Response]
 
 
-@dataclass
+@dataclass(eq=False)
 class Sender:
     """Sends the requests of one window.
 
@@ -41,6 +36,7 @@ class Sender:
         small_page: Makes the request for the smallest page of the same window.
         where: Names the bot and stream, and the window, for messages.
         stopped: Set when the sync is over.
+        outage: What is said of failures, for all windows together.
     """
 
     send: Send
@@ -49,7 +45,7 @@ class Sender:
     limiter: RateLimiter
     policy: RetryPolicy
     stopped: threading.Event
-    logger: logging.Logger
+    outage: Outage
     _doubt: PageSizeDoubt = field(default_factory=PageSizeDoubt)
 
     def __call__(self, request: requests.PreparedRequest, context: Context) -> requests.Response:
@@ -61,6 +57,15 @@ class Sender:
             PageTooLargeError: If a smaller page may work.
             StoppedError: If the sync is over.
         """
+        has_come = False
+        try:
+            response = self._send_until_it_comes(request, context)
+            has_come = True
+        finally:
+            self.outage.is_over(self, self.where(context)[0], has_come=has_come)
+        return response
+
+    def _send_until_it_comes(self, request: requests.PreparedRequest, context: Context) -> requests.Response:
         waits = self.policy.waits()
         next(waits)
         began = time.monotonic()
@@ -77,13 +82,14 @@ class Sender:
                     wait = waits.send(error)
                 except StopIteration:
                     elapsed = in_words(time.monotonic() - began)
-                    msg = f"{said}, in {window}; failed after {tries} tries in {elapsed}; {GOES_ON}"
+                    see = SEE_STATUS_PAGE() if _status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+                    msg = RETRIES_OVER(said=said, window=window, tries=tries, elapsed=elapsed, see=see)
                     is_of_this_bot = self.limiter.latest_answer > began
                     raise (FatalAPIError if is_of_this_bot else EveryBotError)(msg) from error
                 self._pause_all_if_asked(error, wait)
-                self.logger.warning(
-                    "%s: %s, in %s; retrying in %.1f s (attempt %d)", name, said, window, wait, tries + 1
-                )
+                what = f"{name}: {said}, in {window}; retrying in {wait:.1f} s (attempt {tries + 1})"
+                kind = _status_of(error) or type(error)
+                self.outage.goes_on(self, kind, what, wait=wait, total=self.policy.total)
                 if self.stopped.wait(wait):
                     raise StoppedError from None
                 self._ask_for_small_page_if_in_doubt(context)
@@ -98,8 +104,7 @@ class Sender:
         if may_be_page_size(error):
             self._doubt.failures += 1
         if self._doubt.is_page_too_large:
-            msg = f"{describe(error)}, again and again, while a small page comes"
-            raise PageTooLargeError(msg) from error
+            raise PageTooLargeError(SMALL_PAGE_COMES(said=describe(error))) from error
 
     def _pause_all_if_asked(self, error: Exception, wait: float) -> None:
         response = getattr(error, "response", None)
@@ -115,3 +120,8 @@ class Sender:
             with suppress(SyncError, requests.RequestException):
                 self.send(self.small_page(context), context)
                 self._doubt.small_page_came = True
+
+
+def _status_of(error: Exception) -> int:
+    response = getattr(error, "response", None)
+    return 0 if response is None else response.status_code

@@ -14,6 +14,7 @@ from typing_extensions import override
 from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
 from tap_deepconverse.api.errors import PageTooLargeError
+from tap_deepconverse.api.sentences import NO_CERTIFICATES, TOO_MUCH
 
 LARGEST_ANSWER = 1 << 28  # bytes, decompressed; the documented 1000 records take a few million
 LONGEST_ANSWER = 10  # times the timeout, for the whole response
@@ -45,8 +46,7 @@ class Session(requests.Session):
             while piece := response.raw.read1(PIECE, decode_content=True):
                 content += piece
                 if len(content) > LARGEST_ANSWER:
-                    msg = f"the answer has more than {LARGEST_ANSWER // (1 << 20)} MB"
-                    raise PageTooLargeError(msg)
+                    raise PageTooLargeError(TOO_MUCH(megabytes=LARGEST_ANSWER // (1 << 20)))
                 if time.monotonic() > deadline:
                     raise requests.ReadTimeout(request=request)
         except ReadTimeoutError as error:
@@ -93,8 +93,4 @@ def check_certificates(path: str) -> None:
             ssl.create_default_context(cafile=path)
     except OSError as error:
         reason = "is not there" if isinstance(error, FileNotFoundError) else "holds no certificates that can be read"
-        msg = (
-            f"The file {path} {reason}: the environment's REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file of "
-            "CA certificates in PEM format."
-        )
-        raise UnusableCertificatesError(msg) from None
+        raise UnusableCertificatesError(NO_CERTIFICATES(path=path, reason=reason)) from None

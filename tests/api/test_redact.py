@@ -11,7 +11,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.api.redact import LONGEST_QUOTE, Secret, one_line, own_words, redirect_target
+from tap_deepconverse.api.redact import LONGEST_QUOTE, Secret, is_of_firewall, one_line, own_words, redirect_target
 
 KEY = "S3CRET+/=&key"
 
@@ -39,8 +39,12 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
         (f"No {KEY[:4]}\u200b{KEY[4:]} here", "No *** here"),
         ("no healthy upstream\r\n", "no healthy upstream"),
         ('upstream said {"text": "secret"}', "upstream said"),
-        ('{"error": "secret"}', "Bad Gateway"),
+        ('{"reason": "secret"}', "Bad Gateway"),
         ('{"message": {"text": "secret"}}', "Bad Gateway"),
+        ('{"error": {"text": "secret"}}', "Bad Gateway"),
+        ('{"errors": [{"text": "secret"}, 7, null]}', "Bad Gateway"),
+        ('{"data": {"message": "secret"}}', "Bad Gateway"),
+        (b'{"error":' * 100 + b'"secret"' + b"}" * 100, "Bad Gateway"),
         ('{"message": "', "Bad Gateway"),
         ('["secret"]', "Bad Gateway"),
         ('"secret"', "Bad Gateway"),
@@ -54,8 +58,58 @@ def test_of_an_error_its_message_is_repeated_and_nothing_that_may_be_a_record(bo
     assert own_words(answer(body), KEY) == said
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"message": "no such bot"}',
+        '{"Message": "no such bot"}',
+        '{"error": "no such bot"}',
+        '{"error": {"message": "no such bot"}}',
+        '{"error": {"code": 7, "Message": "no such bot"}}',
+        '{"errors": [{"message": "no such bot"}]}',
+        '{"errors": [{"detail": "no such bot", "title": "Not Found"}]}',
+        '{"errors": ["no such bot"]}',
+        '{"errors": {"message": ["no such bot"]}}',
+        '{"detail": "no such bot"}',
+        '{"detail": [{"loc": ["query"], "msg": "no such bot"}]}',
+        '{"message": "", "error": "no such bot"}',
+        '{"message": null, "error": "no such bot"}',
+        '{"error": "Bad Request", "message": "no such bot"}',
+        "<html><head><TITLE lang='en'>no such\nbot</TITLE></head><body>secret</body></html>",
+    ],
+)
+def test_the_reason_is_found_in_whatever_form_an_error_has(body: str) -> None:
+    assert own_words(answer(body), KEY) == "no such bot"
+
+
+def test_several_reasons_are_one_line() -> None:
+    body = f'{{"errors": [{{"message": "no {KEY}"}}, {{"detail": "too\\nlong"}}, "{"x" * 500}"]}}'
+    said = own_words(answer(body), KEY)
+    assert said.startswith("no ***; too long; xxx")
+    assert len(said) == LONGEST_QUOTE
+
+
+@pytest.mark.parametrize(
+    ("body", "is_firewall"),
+    [
+        ("<html>", True),
+        ("\r\n<!DOCTYPE html>\n<html lang='en'>", True),
+        ("<!-- a comment --> <Head>", True),
+        ("\ufeff<html>", True),
+        ("error code: 1020", True),
+        ("<Error><Code>AccessDenied</Code></Error>", False),
+        ('{"message": "<html>"}', False),
+        ("", False),
+    ],
+)
+def test_what_a_firewall_answers_is_told_from_what_the_api_does(body: str, is_firewall: bool) -> None:  # noqa: FBT001
+    assert is_of_firewall(answer(body)) is is_firewall
+
+
 def test_what_is_no_error_is_not_repeated_unless_it_says_message() -> None:
     assert own_words(answer("secret", 200, "OK"), KEY) == "OK"
+    assert own_words(answer('{"detail": "secret", "title": "secret", "msg": "secret"}', 200, "OK"), KEY) == "OK"
+    assert own_words(answer('{"error": {"detail": "Limit Exceeded"}}', 200, "OK"), KEY) == "Limit Exceeded"
     assert own_words(answer('{"message": "Limit Exceeded"}', 200, "OK"), KEY) == "Limit Exceeded"
 
 
