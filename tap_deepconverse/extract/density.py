@@ -194,5 +194,6 @@ def records_told_by(start: int, end: int, times: list[float]) -> float:
 
 
 def _share_rising(times: list[float]) -> float:
-    steps = list(pairwise(times))
-    return sum(before <= after for before, after in steps) / len(steps) if steps else 1.0
+    # Equal times say nothing: in falling order, too, many records share a second.
+    steps = [before < after for before, after in pairwise(times) if before != after]
+    return sum(steps) / len(steps) if steps else 1.0

@@ -177,3 +177,9 @@ def test_an_ordered_page_tells_how_many_records_there_are() -> None:
     assert records_told_by(START, START + 1000, [float(START + n * 37 % 100) for n in range(100)]) == 0
     assert records_told_by(START, START + 1000, [START - 5.0] * 100) == 0
     assert records_told_by(START, START + 1000, []) == 0
+
+
+def test_falling_order_is_seen_where_many_records_share_a_second() -> None:
+    falling = [float(second) for second in range(100, 50, -1) for _ in range(4)]
+    assert parts_of(0, 100, falling, 4)[:-1] == parts_of(0, 100, falling[::4], 4)[:-1]
+    assert records_told_by(0, 101, falling) > len(falling)
