@@ -154,7 +154,7 @@ class Conformer:
                 row[name] = None
                 self.warnings.warn(
                     f"times in `{name}` that cannot be parsed",
-                    f"`{name}` of {name_of_record(row['_id'])} is {error} ({place}); it is null in the target",
+                    f"`{name}` of {name_of_record(row['_id'])} ({place}) is {error}; it is null in the target",
                 )
         row["bot_name"] = self.bot_name
         if additional:

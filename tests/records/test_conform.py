@@ -87,7 +87,7 @@ def test_ids_and_times_are_read_in_a_document_database_s_form_too(form: Any, is_
 def test_a_time_that_cannot_be_parsed_is_named_by_its_place(caplog: pytest.LogCaptureFixture) -> None:
     (record,) = conformed({"_id": "Kim", "startTime": "soon"}, is_shallow=True)
     assert record["startTime"] is None
-    assert "`startTime` of a record is not a time" in caplog.text
+    assert "`startTime` of a record (record 1 of page 3 of the window) is not a time" in caplog.text
     assert "(record 1 of page 3 of the window)" in caplog.text
     assert "Kim" not in caplog.text
 
