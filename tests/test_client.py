@@ -158,6 +158,7 @@ def test_empty_pages_with_a_cursor_are_gone_through(httpserver: HTTPServer) -> N
 
 
 def test_a_cursor_that_comes_back_ends_the_run(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": [], "cursor": None})
     httpserver.expect_request(CONVERSATIONS).respond_with_json({"data": [], "cursor": "again"})
     with pytest.raises(FatalAPIError, match=r"^Bot 'bot', stream 'conversations': .* same cursor twice"):
         sync(one_window(httpserver.url_for("")))
