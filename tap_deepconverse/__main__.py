@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import traceback
 
+import click
+import requests
 from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 
+from tap_deepconverse.api import sentences
+from tap_deepconverse.singer.log import set_up, show_error
 from tap_deepconverse.singer.signals import TerminatedError
-from tap_deepconverse.tap import TapDeepConverse
+from tap_deepconverse.singer.writer import forget_stdout
+from tap_deepconverse.tap import InvalidSettingsError, TapDeepConverse
 
 logger = logging.getLogger(TapDeepConverse.name)
 
@@ -20,33 +24,45 @@ def main() -> None:
 
     For a bug, the places in the code are logged and not the exception's message, which may quote a record.
     """
-    level = os.environ.get("TAP_DEEPCONVERSE_LOGLEVEL") or os.environ.get("LOGLEVEL") or "INFO"
-    if level.upper() not in logging.getLevelNamesMapping():
-        fail("TAP_DEEPCONVERSE_LOGLEVEL (or LOGLEVEL) in the environment must be DEBUG, INFO, WARNING or ERROR.")
     sys.setswitchinterval(0.001)  # a request that waits for the emitting thread is late, which may break the rate limit
     try:
-        TapDeepConverse.cli()
+        status = set_up(lambda: TapDeepConverse.cli).main(standalone_mode=False)
+        sys.stdout.flush()
     except TerminatedError as ending:
         logger.warning("Stopped by %s. The next run goes on from the last checkpoint.", ending.signal_name)
         raise
-    except ConfigValidationError as error:
-        fail(*error.errors)
-    except SingerSDKError as error:
-        fail(str(error))
+    except click.ClickException as error:
+        if "{" not in error.format_message():
+            error.show()
+        else:  # somebody may have given the settings, with the key, in place of a file's name
+            show_error(sentences.NO_FILE_NAME().capitalize() + ".")
+        status = error.exit_code
     except Exception as error:  # noqa: BLE001
-        if isinstance(error, OSError) and error.filename:
-            # Somebody may have given the settings, with the key, in place of a file's name.
-            is_name = "{" not in str(error.filename)
-            fail(f"{error.strerror}: {error.filename if is_name else 'what was given is no name of a file'}.")
-        places = "".join(traceback.format_tb(error.__traceback__)).splitlines()
-        fail(*places, f"A {type(error).__name__} that should not have come: please report it, with the lines above.")
+        for sentence in explain(error):
+            show_error(sentence)
+        status = 1
+    try:
+        sys.stdout.flush()
+    except OSError:
+        forget_stdout()
+    sys.exit(status)
 
 
-def fail(*sentences: str) -> None:
-    """Log each sentence as an error, and end the process with status 1."""
-    for sentence in sentences:
-        logger.error(sentence)
-    sys.exit(1)
+def explain(error: Exception) -> list[str]:
+    """Say what ended the run, in one sentence for each thing to fix."""
+    if isinstance(error, InvalidSettingsError | ConfigValidationError):
+        return list(error.errors)
+    if isinstance(error, SingerSDKError):
+        return [str(error)]
+    if isinstance(error, MemoryError):
+        return [sentences.LOCAL_WITHOUT_NAME(reason="Out of memory")]
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, requests.RequestException):
+        if error.filename is None:
+            return [sentences.LOCAL_WITHOUT_NAME(reason=error.strerror)]
+        is_name = "{" not in str(error.filename)
+        return [sentences.LOCAL(reason=error.strerror, file=error.filename if is_name else sentences.NO_FILE_NAME())]
+    places = "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    return [*places, sentences.BUG(error=type(error).__name__)]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,8 +15,10 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+PREFIX = "TAP_DEEPCONVERSE_"
+_SETTING_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -81,8 +84,6 @@ SETTINGS = (
         "bot_names",
         th.ArrayType(th.StringType(pattern=r"\S")),
         'a list of one or more bot names or IDs, none of them blank, such as ["r3-218210"]',
-        # The SDK takes a list in the environment that is not valid JSON for one name.
-        lambda names: not any(name.startswith("[") for name in names),
         required=True,
         title="Bot names",
         description=(
@@ -217,16 +218,34 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def unknown_settings(names: Iterable[str], schema: Mapping[str, Any]) -> dict[str, str | None]:
+    """Find settings that do not exist, each with the nearest that does, if one is near. What is no name is left out."""
+    known = schema["properties"]
+    unknown = [name for name in names if name not in known and _SETTING_NAME.fullmatch(name)]
+    near = {name: get_close_matches(name.casefold(), known, n=1, cutoff=0.7) for name in unknown}
+    return {name: next(iter(near[name]), None) for name in unknown}
+
+
+def settings_in(environment: Mapping[str, str]) -> dict[str, str]:
+    """Find what the environment has of settings, by the name of the setting; what Meltano adds has two underscores."""
+    names = [name for name in environment if re.match(f"{PREFIX}[^_]", name) and name != f"{PREFIX}LOGLEVEL"]
+    return {name.removeprefix(PREFIX).lower(): environment[name] for name in names}
+
+
 def unreadable_variables(environment: Mapping[str, str], schema: Mapping[str, Any]) -> list[str]:
     """Name each setting in the environment that cannot be read: the SDK fails on one without naming it."""
     sentences = []
+    given, must_be = settings_in(environment), {setting.property.name: setting.must_be for setting in SETTINGS}
     for name, property_schema in schema["properties"].items():
-        variable = f"TAP_DEEPCONVERSE_{name.upper()}"
-        if variable not in environment or {"string", "boolean"} & set(property_schema["type"]):
+        types = property_schema["type"]
+        if name not in given or {"string", "boolean"} & set(types):
             continue
-        kind, read = ("a whole number", int) if "integer" in property_schema["type"] else ("JSON", json.loads)
+        if "array" in types and not given[name].lstrip().startswith("["):
+            continue  # names with commas between them
         try:
-            read(environment[variable])
+            (int if "integer" in types else json.loads)(given[name])
         except ValueError:
-            sentences.append(f"`{name}` ({variable} in the environment) must be {kind}.")
+            kind = must_be[name] if "array" in types else "a whole number" if "integer" in types else "JSON"
+            where = "" if "array" in types else f" ({PREFIX}{name.upper()} in the environment)"
+            sentences.append(f"`{name}`{where} must be {kind}.")
     return sentences

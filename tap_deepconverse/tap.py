@@ -6,22 +6,25 @@ import json
 import os
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 import click
 from singer_sdk import Stream, Tap
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigurationError, ConfigValidationError
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_deepconverse.api.redact import Secret
+from tap_deepconverse.api.sentences import DOTENV, NOTHING_SELECTED, UNKNOWN_SETTING, UNKNOWN_STREAMS
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.connection_test import ConnectionTest
 from tap_deepconverse.extraction import FailedBotsError
-from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, unreadable_variables
+from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, settings_in, unknown_settings, unreadable_variables
+from tap_deepconverse.singer.batch import batch_problems
 from tap_deepconverse.singer.bookmarks import check_state
+from tap_deepconverse.singer.catalog import checked_catalog
 from tap_deepconverse.singer.files import json_object
-from tap_deepconverse.singer.log import keep_quiet
+from tap_deepconverse.singer.log import keep_metrics_quiet, keep_quiet
 from tap_deepconverse.singer.signals import terminate
 from tap_deepconverse.singer.stream_maps import stream_map_problems
 from tap_deepconverse.singer.writer import PageWriter
@@ -30,6 +33,14 @@ from tap_deepconverse.streams import STREAMS
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
+
+
+class InvalidSettingsError(ConfigurationError):
+    """As `ConfigValidationError`, which the SDK would log, perhaps to nowhere, before the command could show it."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
 
 
 class TapDeepConverse(Tap):
@@ -47,6 +58,7 @@ class TapDeepConverse(Tap):
         parse_env_config: bool = False,
         validate_config: bool = True,
         state: dict[str, Any] | None = None,
+        catalog: Any = None,
         **kwargs: Any,
     ) -> None:
         """Check the settings and the state. A setting that is null counts as left out.
@@ -61,25 +73,51 @@ class TapDeepConverse(Tap):
         given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
         try:
             super().__init__(
-                config=given, parse_env_config=parse_env_config, validate_config=validate_config, state=state, **kwargs
+                config=given,
+                parse_env_config=parse_env_config,
+                validate_config=validate_config,
+                state=state,
+                catalog=self._checked_catalog(catalog),
+                **kwargs,
             )
-            errors = self._problems() if validate_config else []
+            errors = self._problems(parse_env_config) if validate_config else []
         except ConfigValidationError as error:
-            errors = self._problems() or error.errors
-        except (AttributeError, IndexError, TypeError):
-            if "stream_maps" not in self.config:
-                raise
-            errors = ["`stream_maps` is not of the form that the SDK's documentation describes."]
-        except ValueError:
-            errors = unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
+            errors = self._problems(parse_env_config) or error.errors
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            errors = self._reasons_for(error, parse_env_config)
             if not errors:
                 raise
         if errors:
             msg = "Config validation failed"
             raise ConfigValidationError(msg, errors=errors, schema=self.config_jsonschema) from None
+        keep_metrics_quiet()
+        if catalog is not None and not any(stream.selected for stream in self.streams.values()):
+            self.logger.warning(NOTHING_SELECTED())
 
-    def _problems(self) -> list[str]:
-        sentences = problems(self.config, self.config_jsonschema)
+    def _checked_catalog(self, catalog: Any) -> Any:
+        if not isinstance(catalog, dict):
+            return catalog
+        checked, others = checked_catalog(catalog, {stream.name: stream.schema for stream in STREAMS})
+        if others:
+            self.logger.warning(UNKNOWN_STREAMS(names=", ".join(map(repr, others))))
+        return checked
+
+    def _reasons_for(self, error: Exception, parse_env_config: object) -> list[str]:
+        if isinstance(error, UnicodeDecodeError):
+            return [DOTENV()]
+        if isinstance(error, ValueError):
+            return unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
+        is_in_maps = "stream_maps" in self.config
+        return ["`stream_maps` is not of the form that the SDK's documentation describes."] if is_in_maps else []
+
+    def _problems(self, parse_env_config: object) -> list[str]:
+        given = {*super().config, *(settings_in(os.environ) if parse_env_config else ())}
+        for name, nearest in unknown_settings(given, self.config_jsonschema).items():
+            self.logger.warning(UNKNOWN_SETTING(name=name, nearest=f": did you mean `{nearest}`?" if nearest else "."))
+        sentences = unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
+        sentences = sentences or problems(self.config, self.config_jsonschema)
+        if not sentences and (batch_config := self.config.get("batch_config")):
+            sentences = batch_problems(batch_config)
         if not sentences and (stream_maps := self.config.get("stream_maps")):
             fields = {stream.name: stream.schema["properties"] for stream in STREAMS}
             sentences = stream_map_problems(stream_maps, fields)
@@ -88,8 +126,11 @@ class TapDeepConverse(Tap):
     @property
     @override
     def config(self) -> Mapping[str, Any]:
-        """The settings' values, with the key hidden from their `repr`."""
-        return MappingProxyType(_with_hidden_key(super().config))
+        """The settings' values, with the key hidden from their `repr`, and no blanks around the bots' names."""
+        config = _with_hidden_key(super().config)
+        if isinstance(names := config.get("bot_names"), list):
+            config["bot_names"] = [name.strip() if isinstance(name, str) else name for name in names]
+        return MappingProxyType(config)
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -125,8 +166,7 @@ class TapDeepConverse(Tap):
         if value in {CliTestOptionValue.Disabled.value, CliTestOptionValue.Schema.value}:
             super().cb_test(ctx, param, value)
             return
-        given = ctx.params["config"]
-        tap = cls(config=given.config, parse_env_config=given.parse_env)
+        tap = cls._made(ctx.params["config"])
         test = ConnectionTest(tuple(stream(tap) for stream in STREAMS), cls.plugin_version)
         test.run()
         click.echo(test.report().encode())
@@ -146,6 +186,13 @@ class TapDeepConverse(Tap):
         return command
 
     @classmethod
+    def _made(cls, given: Any, **files: Any) -> Self:
+        try:
+            return cls(config=given.config, parse_env_config=given.parse_env, **files)
+        except ConfigValidationError as error:
+            raise InvalidSettingsError(error.errors) from None
+
+    @classmethod
     @override
     def invoke(
         cls, *, config: Any = None, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
@@ -155,13 +202,13 @@ class TapDeepConverse(Tap):
         Raises:
             UnreadableFileError: If a file holds no JSON object.
             FailedBotsError: If not everything of a bot could be read.
+            InvalidSettingsError: With a sentence for each setting to fix.
         """
         files = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
         if options.get("about"):
             super().invoke(config=config, **options)
         cls.print_version(print_fn=cls.logger.info)
-        given: dict[str, Any] = {name: file and json.load(file) for name, file in files.items()}
-        tap = cls(config=config.config, parse_env_config=config.parse_env, **given)
+        tap = cls._made(config, **{name: file and json.load(file) for name, file in files.items()})
         tap.sync_all()
         if tap.failed_bots:
             raise FailedBotsError(tap.failed_bots)

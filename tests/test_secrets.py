@@ -120,7 +120,7 @@ def test_what_stands_where_a_field_s_name_or_an_id_should_is_not_repeated(
 def test_settings_in_place_of_the_name_of_their_file_are_not_repeated(write_json: WriteJson) -> None:
     done = command("--config", json.dumps({"api_key": OTHER_KEY, "bot_names": ["bot"]}))
     assert done.status == 1
-    assert done.log.rstrip().endswith("No such file or directory: what was given is no name of a file.")
+    assert done.log.rstrip().endswith("No such file or directory: not a valid file path.")
     missing = write_json({}).with_name("missing.json")
     assert command("--config", missing).log.rstrip().endswith(f"No such file or directory: {missing}.")
 

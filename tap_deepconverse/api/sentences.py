@@ -141,7 +141,10 @@ BATCH = Sentence(
     "batch files are not described in whole, or their storage or format needs a package that is missing",
 )
 UNKNOWN_SETTING = Sentence(
-    "{name} is not a setting of this tap, and is ignored{nearest}.", "a warning, of a misspelt setting"
+    "`{name}` is not a setting of this tap, and is ignored{nearest}", "a warning, of a misspelt setting"
+)
+UNKNOWN_STREAMS = Sentence(
+    "The catalog names {names}, which this tap does not have, and which is ignored.", "a warning, of a misspelt stream"
 )
 NOTHING_SELECTED = Sentence(
     "No stream is selected in the catalog, so nothing is read.", "a warning, of a catalog that selects nothing"

@@ -8,6 +8,8 @@ from typing import IO
 
 from singer_sdk.exceptions import ConfigurationError
 
+from tap_deepconverse.api.sentences import UNREADABLE_FILE
+
 
 class UnreadableFileError(ConfigurationError):
     """A file given on the command line does not hold what it should."""
@@ -24,7 +26,7 @@ def json_object(file: IO[str] | None, option: str) -> IO[str] | None:
     try:
         content = getattr(file, "buffer", file).read()
         text = content if isinstance(content, str) else content.decode("utf-8-sig")
-        if isinstance(json.loads(text), dict):
+        if isinstance(json.loads(text, parse_constant=_refuse_constant), dict):
             return io.StringIO(text)
         what = "does not hold a JSON object."
     except json.JSONDecodeError as error:
@@ -35,8 +37,12 @@ def json_object(file: IO[str] | None, option: str) -> IO[str] | None:
         elif option == "--state":
             what += " For a first run, leave the option out."
     except UnicodeDecodeError:
-        what = "is not text in UTF-8."
+        what = "is not valid JSON (not UTF-8 text)."
     except (RecursionError, ValueError):
-        what = "is nested too deeply, or holds a number that is too long."
-    msg = f"The file given as `{option}` {what}"
-    raise UnreadableFileError(msg)
+        what = "is not valid JSON (nested too deeply, or with a number that is none)."
+    raise UnreadableFileError(UNREADABLE_FILE(option=option, what=what))
+
+
+def _refuse_constant(_: str) -> None:
+    """Refuse NaN and Infinity, as the SDK does when it reads the file."""
+    raise ValueError

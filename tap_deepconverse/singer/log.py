@@ -1,17 +1,129 @@
-"""Keeps libraries from logging what must not be logged."""
+"""How things are logged: as the environment says, without what must not be logged, and errors in any case."""
 
 from __future__ import annotations
 
+import io
+import json
 import logging
+import os
+import sys
+from contextlib import suppress
+from logging.handlers import MemoryHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+import yaml
+from singer_sdk.exceptions import ConfigurationError
+
+from tap_deepconverse.api.sentences import LOG_CONFIG, LOG_LEVEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import click
+
+NAME = "tap-deepconverse"
+METRICS = "singer_sdk.metrics"
 QUIET = {
     "urllib3": logging.ERROR,  # logs URLs with cursors, which may tell of a record, and malformed headers
     "singer_sdk.mapper": logging.INFO,  # logs at DEBUG what a filter has made of a record
 }
 """The lowest level at which each may log."""
 
+OWN_LEVEL, ANY_LEVEL, CONFIG = "TAP_DEEPCONVERSE_LOGLEVEL", "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"
+
+
+class UnusableLoggingError(ConfigurationError):
+    """The environment asks for logging that cannot be set up."""
+
+
+def set_up(make_command: Callable[[], click.Command]) -> click.Command:
+    """Set up logging, which the SDK does while it makes the command.
+
+    Raises:
+        UnusableLoggingError: If the level or the configuration that the environment names cannot be used.
+    """
+    logging.raiseExceptions = False  # a log that cannot be written does not write tracebacks instead
+    for name in (OWN_LEVEL, ANY_LEVEL, CONFIG):
+        if not os.environ.get(name, "").strip():
+            os.environ.pop(name, None)  # the SDK takes an empty level for a level
+    level = (os.environ.get(OWN_LEVEL) or os.environ.get(ANY_LEVEL) or "INFO").strip().upper()
+    if level not in logging.getLevelNamesMapping():
+        raise UnusableLoggingError(LOG_LEVEL())
+    is_own = OWN_LEVEL in os.environ
+    os.environ[OWN_LEVEL] = level
+    try:
+        command = make_command()
+    except Exception as error:  # noqa: BLE001  a configuration names whatever classes it likes
+        reason = _reason_against_config(error)
+        raise UnusableLoggingError(LOG_CONFIG(path=os.environ.get(CONFIG), reason=reason)) from None
+    logger = logging.getLogger(NAME)
+    logger.disabled = False  # `disable_existing_loggers` is true unless a configuration says otherwise
+    if is_own:
+        logging.getLogger().setLevel(level)  # Meltano's configuration has a level of its own
+    return command
+
+
+def _reason_against_config(error: Exception) -> str:
+    """Say what is wrong, without any text of the file: it may be the settings, with the key."""
+    cause = error.__cause__ or error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{cause.strerror}: {cause.filename}" if cause is not error else cause.strerror
+    if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
+        mark = getattr(error, "problem_mark", None)
+        return f"it is neither, see line {mark.line + 1}" if mark else "it is neither"
+    # Python's own words name a part of the configuration, such as "Unable to configure handler 'console'".
+    return str(error) if type(error) is ValueError and str(error).startswith("Unable to configure") else "other keys"
+
 
 def keep_quiet() -> None:
     """Let no library log a cursor or what a record holds, at whatever level the tap itself logs."""
     for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(level)
+        logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
+
+
+def keep_metrics_quiet() -> None:
+    """Log no metrics, of which the SDK has just set the level, unless the logging configuration names their logger."""
+    config: dict[str, Any] = {}
+    with suppress(Exception):
+        config = yaml.safe_load(Path(os.environ[CONFIG]).read_text(encoding="utf-8"))["loggers"]
+    logger = logging.getLogger(METRICS)
+    if METRICS not in config:
+        logger.setLevel(logging.WARNING)
+    elif level := (config[METRICS] or {}).get("level"):
+        logger.setLevel(level)
+
+
+def show_error(sentence: str) -> None:
+    """Log an error, and write it to standard error once, whatever the configuration of logging does with it."""
+    logger = logging.getLogger(NAME)
+    shown = io.StringIO()
+    handlers = [handler for handler in _handlers_of(logger) if _writes_to_stderr(handler)]
+    streams = [handler.setStream(shown) for handler in handlers]
+    if logger.hasHandlers():  # else Python would write it to standard error by itself
+        logger.error(sentence)
+    for handler, stream in zip(handlers, streams, strict=True):
+        handler.setStream(stream)
+    text = shown.getvalue()
+    if sentence not in text and json.dumps(sentence)[1:-1] not in text:
+        text += f"{sentence}\n"
+    with suppress(OSError, ValueError):
+        if sys.stderr:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+def _handlers_of(logger: logging.Logger) -> set[logging.Handler]:
+    handlers = set(logger.handlers)
+    if logger.propagate and logger.parent:
+        handlers |= _handlers_of(logger.parent)
+    targets = {handler.target for handler in handlers if isinstance(handler, MemoryHandler)}
+    return handlers | {target for target in targets if target}
+
+
+def _writes_to_stderr(handler: logging.Handler) -> TypeGuard[logging.StreamHandler[Any]]:
+    if not isinstance(handler, logging.StreamHandler):
+        return False
+    with suppress(AttributeError, OSError, ValueError):
+        return handler.stream in {sys.stderr, sys.__stderr__} or os.path.sameopenfile(handler.stream.fileno(), 2)
+    return False

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import select
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import SyncError
 from singer_sdk.singerlib.messages import RecordMessage
 from typing_extensions import override
+
+from tap_deepconverse.api.sentences import STDOUT_FAILS, TARGET_GONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,10 +24,16 @@ PAGE_BYTES = 1 << 20
 
 
 class TargetGoneError(SyncError):
-    """The target does not read any more."""
+    """The target does not read any more, or nobody can."""
 
-    def __init__(self) -> None:
-        super().__init__("The target has stopped reading: see its log. The next run goes on from the last checkpoint.")
+    def __init__(self, sentence: str = TARGET_GONE()) -> None:
+        super().__init__(sentence)
+
+
+def forget_stdout() -> None:
+    """Let Python not try to write the rest of its own buffer once more at exit, which would fail again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class PageWriter(MsgSpecWriter):
@@ -46,7 +54,7 @@ class PageWriter(MsgSpecWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write what has been collected; raises `TargetGoneError` if nobody reads any more."""
+        """Write what has been collected; raises `TargetGoneError` if nobody reads any more, or the disk is full."""
         if not self._lines or self._is_writing:
             return
         lines, self._lines = self._lines, bytearray()
@@ -58,9 +66,11 @@ class PageWriter(MsgSpecWriter):
                 rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            # Python would try to write its own buffer once more at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            forget_stdout()
             raise TargetGoneError from None
+        except OSError as error:
+            forget_stdout()
+            raise TargetGoneError(STDOUT_FAILS(reason=error.strerror or type(error).__name__)) from None
         finally:
             self._is_writing = False
         if self._after_writing:

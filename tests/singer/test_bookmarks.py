@@ -161,9 +161,9 @@ LINE = json.dumps(OURS)
         ("[]", "does not hold a JSON object"),
         ('{"bookmarks": 7}', "an object with `bookmarks`"),
         (f"{LINE}\n{LINE}\n", "keep only the last"),
-        (b"\xff", "not text in UTF-8"),
+        (b"\xff", "not UTF-8 text"),
         (f'{{"bookmarks": {"[" * 100_000}', "nested too deeply"),
-        (f'{{"bookmarks": {"1" * 10_000}}}', "a number that is too long"),
+        (f'{{"bookmarks": {"1" * 10_000}}}', "a number that is none"),
     ],
 )
 def test_the_command_says_it_before_it_asks_the_api(

@@ -1,0 +1,79 @@
+"""Checks a catalog, of which the SDK takes as much as it finds: of the wrong file nothing, in silence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import ConfigurationError
+
+from tap_deepconverse.api.sentences import CATALOG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class UnusableCatalogError(ConfigurationError):
+    """The catalog given to the tap is not one that discovery writes."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(CATALOG(what=what))
+
+
+def checked_catalog(
+    catalog: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], list[str]]:
+    """Check the form of a catalog, and that it has streams of the tap.
+
+    Args:
+        catalog: As it was given.
+        schemas: The schema of each stream of the tap.
+
+    Returns:
+        The catalog without streams that the tap does not have, and the names of those.
+
+    Raises:
+        UnusableCatalogError: If it is not what discovery writes.
+    """
+    streams = catalog.get("streams")
+    if not isinstance(streams, list):
+        kind = "is a state" if "bookmarks" in catalog else "holds settings" if "api_key" in catalog else "is none"
+        what = f"{kind}: it has no list of `streams`"
+        raise UnusableCatalogError(what)
+    known = [entry for entry in streams if isinstance(entry, dict) and entry.get("tap_stream_id") in schemas]
+    if not known:
+        what = "has none of this tap's streams, which are " + " and ".join(f"'{name}'" for name in schemas)
+        raise UnusableCatalogError(what)
+    for entry in known:
+        name = entry["tap_stream_id"]
+        if reason := next(_reasons_against(entry, schemas[name]), None):
+            what = f"cannot be used for the stream '{name}': {reason}"
+            raise UnusableCatalogError(what)
+    others = [str(entry.get("tap_stream_id")) for entry in streams if isinstance(entry, dict) and entry not in known]
+    return {**catalog, "streams": known}, others
+
+
+def _reasons_against(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
+    given = entry.get("schema")
+    fields = given.get("properties") if isinstance(given, dict) else None
+    if not isinstance(fields, dict) or not all(isinstance(field, dict) for field in fields.values()):
+        yield "its `schema` has no `properties` that describe its fields"
+        return
+    metadata = entry.get("metadata", [])
+    if not isinstance(metadata, list) or not all(map(_is_metadata, metadata)):
+        yield "its `metadata` is not a list of objects with a `breadcrumb` and `metadata`"
+        return
+    of_stream: Mapping[str, Any] = next((each["metadata"] for each in metadata if not each["breadcrumb"]), {})
+    key = entry.get("replication_key") or of_stream.get("replication-key")
+    times = {name for name, field in {**schema["properties"], **fields}.items() if _is_time(field)}
+    if key is not None and key not in times:
+        yield f"its `replication_key` is not a time among its fields, such as '{min(times)}'"
+
+
+def _is_metadata(each: Any) -> bool:
+    return (
+        isinstance(each, dict) and isinstance(each.get("breadcrumb"), list) and isinstance(each.get("metadata"), dict)
+    )
+
+
+def _is_time(field: Any) -> bool:
+    return isinstance(field, dict) and field.get("format") == "date-time"
