@@ -13,7 +13,7 @@ from singer_sdk.exceptions import ConfigValidationError, SingerSDKError
 from tap_deepconverse.api import sentences
 from tap_deepconverse.singer.log import set_up, show_error
 from tap_deepconverse.singer.signals import TerminatedError
-from tap_deepconverse.singer.writer import forget_stdout
+from tap_deepconverse.singer.writer import forget_stdout, require_stdout
 from tap_deepconverse.tap import InvalidSettingsError, TapDeepConverse
 
 logger = logging.getLogger(TapDeepConverse.name)
@@ -26,6 +26,7 @@ def main() -> None:
     """
     sys.setswitchinterval(0.001)  # a request that waits for the emitting thread is late, which may break the rate limit
     try:
+        require_stdout()
         status = set_up(lambda: TapDeepConverse.cli).main(standalone_mode=False)
         sys.stdout.flush()
     except TerminatedError as ending:
@@ -41,9 +42,7 @@ def main() -> None:
         for sentence in explain(error):
             show_error(sentence)
         status = 1
-    try:
-        sys.stdout.flush()
-    except OSError:
+    if status:
         forget_stdout()
     sys.exit(status)
 

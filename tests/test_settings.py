@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
+from tap_deepconverse.api.sentences import DOTENV
 from tap_deepconverse.tap import TapDeepConverse
 from tests.support import command, config_for
 
@@ -106,7 +107,9 @@ def test_the_command_says_it_without_a_traceback_or_a_request(
 
 
 @pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
-@pytest.mark.parametrize("text", [b"", b"{api_key: s3cret}", b"[]", b'"s3cret"', b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"", b"{api_key: s3cret}", b"[]", b'"s3cret"', b"\xff", b'{"a": NaN}', b"[" * 100_000]
+)
 def test_a_file_that_is_no_json_object_is_said_in_a_sentence(write_json: WriteJson, option: str, text: bytes) -> None:
     path = write_json({}, "file.json")
     path.write_bytes(text)
@@ -175,3 +178,67 @@ def test_a_log_level_that_is_none_is_said_in_a_sentence(write_json: WriteJson) -
     assert done.log == (
         "TAP_DEEPCONVERSE_LOGLEVEL (or LOGLEVEL) in the environment must be DEBUG, INFO, WARNING or ERROR.\n"
     )
+
+
+@pytest.mark.parametrize("given", ["lookback_day", "bot_name", "Page_Size", "api-key", "window_day"])
+def test_an_unknown_setting_is_a_warning_that_names_the_nearest(caplog: pytest.LogCaptureFixture, given: str) -> None:
+    nearest = {"lookback_day": "lookback_days", "bot_name": "bot_names", "window_day": "window_days"}
+    TapDeepConverse(config={**VALID, given: "S3CRET"})
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert f"`{given}` is not a setting of this tap, and is ignored: did you mean `" in warning
+    assert f"`{nearest.get(given, given.lower().replace('-', '_'))}`?" in warning
+
+
+def test_an_unknown_setting_is_named_beside_what_is_missing(caplog: pytest.LogCaptureFixture) -> None:
+    errors = errors_of({"bot_name": ["a"], **{name: VALID[name] for name in VALID if name != "bot_names"}})
+    assert [error.split("`")[1] for error in errors] == ["bot_names"]
+    assert "did you mean `bot_names`?" in caplog.text
+
+
+def test_an_unknown_setting_that_is_like_none_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    TapDeepConverse(config={**VALID, "colour": "red", "{S3CRET": 1})
+    assert "`colour` is not a setting of this tap, and is ignored." in caplog.text
+
+
+def test_unknown_settings_in_the_environment_are_named_and_what_meltano_adds_is_not(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOOKBACK_DAY", "_SELECT", "PAGE_SIZE"):
+        monkeypatch.setenv(f"TAP_DEEPCONVERSE_{name}", "5")
+    monkeypatch.setenv("TAP_DEEPCONVERSE_LOGLEVEL", "DEBUG")
+    tap = TapDeepConverse(config=VALID, parse_env_config=True)
+    assert tap.config["page_size"] == 5
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "`lookback_day` is not a setting of this tap" in warning
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["  bot ", "a b\n"], ["bot", "a b"]),
+        (["[DEV] bot"], ["[DEV] bot"]),
+        (["[]"], ["[]"]),
+        (["bot", " bot"], ["bot"]),
+    ],
+)
+def test_blanks_around_a_bot_s_name_are_taken_off(given: list[str], names: list[str]) -> None:
+    tap = TapDeepConverse(config={**VALID, "bot_names": given})
+    assert [each["bot_name"] for each in tap.streams["messages"].partitions or []] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [('[" [DEV] bot ", "b"]', ["[DEV] bot", "b"]), ("a, b", ["a", "b"]), ("a", ["a"])],
+)
+def test_names_of_bots_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, names: list[str]) -> None:
+    monkeypatch.setenv("TAP_DEEPCONVERSE_BOT_NAMES", text)
+    assert TapDeepConverse(config=VALID, parse_env_config=True).config["bot_names"] == names
+
+
+def test_an_env_file_that_is_not_utf_8_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes(b"TAP_DEEPCONVERSE_BOT_NAMES=Zo\xeb")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("singer_sdk.configuration._dict_config.find_dotenv", lambda: str(tmp_path / ".env"))
+    with pytest.raises(ConfigValidationError) as refusal:
+        TapDeepConverse(config=VALID, parse_env_config=True)
+    assert refusal.value.errors == [DOTENV()]

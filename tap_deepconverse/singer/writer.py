@@ -13,7 +13,7 @@ from singer_sdk.exceptions import SyncError
 from singer_sdk.singerlib.messages import RecordMessage
 from typing_extensions import override
 
-from tap_deepconverse.api.sentences import STDOUT_FAILS, TARGET_GONE
+from tap_deepconverse.api.sentences import STDOUT_CLOSED, STDOUT_FAILS, TARGET_GONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,10 +30,19 @@ class TargetGoneError(SyncError):
         super().__init__(sentence)
 
 
+def require_stdout() -> None:
+    """Raise `TargetGoneError` if the process was started without standard output."""
+    if sys.stdout is None:
+        raise TargetGoneError(STDOUT_CLOSED())
+
+
 def forget_stdout() -> None:
-    """Let Python not try to write the rest of its own buffer once more at exit, which would fail again."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Let Python not try at exit to write once more what could not be written."""
+    try:
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):
+        with suppress(AttributeError, OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class PageWriter(MsgSpecWriter):

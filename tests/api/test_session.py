@@ -160,6 +160,14 @@ def test_what_is_no_proxy_ends_it_at_once(secure: tuple[Sandbox, str], monkeypat
         sync(config_for(secure[1]))
 
 
+def test_a_socks_proxy_without_its_package_is_said(
+    secure: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:S3CRET@127.0.0.1:1")
+    with pytest.raises(SingerSDKError, match="names a SOCKS proxy, for which the Python package PySocks is missing"):
+        sync(config_for(secure[1]))
+
+
 def test_what_is_sent_in_the_clear_does_not_leave_the_machine_by_a_proxy(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
