@@ -227,6 +227,18 @@ def test_with_meltano(serve: Serve, meltano: RunMeltano, request: pytest.Fixture
     assert len(starts) > 1 or warehouse != "in_postgres"
 
 
+def test_the_log_level_holds_through_meltano(
+    serve: Serve, meltano: RunMeltano, in_jsonl: Warehouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, url = serve()
+    meltano(in_jsonl.target, url, "bot", **place_of(in_jsonl))
+    loud = capsys.readouterr().err
+    assert "Beginning sync of 'conversations'" in loud
+    assert "METRIC" not in loud
+    meltano(in_jsonl.target, url, "bot", **place_of(in_jsonl), TAP_DEEPCONVERSE_LOGLEVEL="WARNING")
+    assert "Beginning sync" not in capsys.readouterr().err
+
+
 def test_duckdb_is_set_up_as_the_readme_has_it() -> None:
     lines = (ROOT / "sandbox/duckdb.txt").read_text().splitlines()
     assert DUCKDB["pip_url"] == " ".join(line.split(";")[0] for line in lines if not line.startswith("#"))
