@@ -27,7 +27,7 @@ Fault = Callable[[Response], Response]
 """Makes of a whole answer a broken one."""
 
 TOO_LATE = 1.2
-"""Seconds after which a client that waits one second has given up."""
+"""Seconds after which a client with a timeout of one second has timed out."""
 
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>{}</body></html>"
 
@@ -115,13 +115,13 @@ def cuts_short_in_chunks(answer: Response) -> Response:
 
 
 def comes_late(answer: Response) -> Response:
-    """Answer when the client has given up."""
+    """Answer when the client has timed out."""
     time.sleep(TOO_LATE)
     return answer
 
 
 def stalls(answer: Response) -> Response:
-    """Send half of the answer, and the rest when the client has given up."""
+    """Send half of the answer, and the rest when the client has timed out."""
 
     def stall() -> Exception:
         time.sleep(TOO_LATE)

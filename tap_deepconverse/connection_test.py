@@ -17,6 +17,7 @@ from tap_deepconverse.api.errors import describe, is_transient
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.retry import retry_after
 from tap_deepconverse.open_questions import ENOUGH, UNTOLD, OpenQuestions, answer_of, next_window
+from tap_deepconverse.records.conform import OWN
 from tap_deepconverse.records.page import page_of
 from tap_deepconverse.report import Line, facts, report
 from tap_deepconverse.settings import parse_date
@@ -34,7 +35,6 @@ MOST_PROBES = 4  # requests for the open questions, of one bot
 MOST_BOTS_PROBED = 3
 MOST_FAILURES = 3  # temporary errors in a row, from which on a stream's other bots are not asked
 LONGEST_PAUSE = 5.0  # seconds before the only retry
-NOT_OURS = {"bot_name", "additional_fields"}  # columns that the tap adds
 
 REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 ERRORS = (SyncError, requests.RequestException)
@@ -103,7 +103,7 @@ class StreamTest:
                 asked = retry_after(getattr(error.response, "headers", {}))
                 self._limiter.pause(min(asked or 1, LONGEST_PAUSE))
         fields = self.questions.fields
-        documented = stream.schema["properties"].keys() - NOT_OURS
+        documented = stream.schema["properties"].keys() - OWN
         answer = answer_of(page_of(response), response.content, (start, end, per_page), fields, documented)
         self.questions.answers.append(answer)
         moments = [moment for times in answer.records.values() for moment in times.values()]

@@ -99,13 +99,13 @@ class Extraction:
                 if span.finish(arrival.read.window, arrival.records):  # complete from the beginning on: further now?
                     self.checkpoints.advance(context, span)
                 continue
-            seen = span.page_came(arrival.read.window, arrival.number, len(arrival.page.data))
+            seen, place = span.page_came(arrival.read.window, arrival.number, len(arrival.page.data)), str(arrival)
             try:
-                for record in conformer.records(arrival.page, str(arrival)):
+                for record in conformer.records(arrival.page, place):
                     if span.admit(seen, record):  # the newest time; not an older copy from an overlap
-                        yield self._announced.fit(record, str(arrival), warnings)
+                        yield self._announced.fit(record, place, warnings)
             except UnusableRecordError as error:
-                self.pool.fail(span, arrival.read, at_record(error, str(arrival)))
+                self.pool.fail(span, arrival.read, at_record(error, place))
             span.report_progress(lambda: self.pool.records_left(span))
         span.require_complete()  # never a success with a hole
         warnings.sum_up()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_deepconverse.records.conform import NO_ID, NO_OBJECT
+from tap_deepconverse.records.convert import EXTENDED_NUMBERS
 from tap_deepconverse.records.page import UnusableRecordError
 from tap_deepconverse.records.repair import repair
 from tap_deepconverse.records.timestamps import LATEST_SECONDS, parse_time
@@ -29,7 +30,6 @@ NO_TIME = "not as a time"
 ENOUGH = 20  # records in a page from which on its order tells something
 DIFFERENT = 8  # times in a page that are in order by chance in one of 20,000 cases
 _UNITS = ("Unix seconds", "Unix milliseconds", "Unix microseconds", "Unix nanoseconds")
-_WRAPPERS = {"$date", "$numberLong", "$numberDouble", "$numberInt"}  # of a document database's own JSON
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value = msgspec.json.Decoder()
 
@@ -117,7 +117,7 @@ def _plain(text: msgspec.Raw) -> Any:
 
 def form_of_time(value: object) -> str:
     """Say how a time is written, without the time."""
-    if isinstance(value, dict) and len(value) == 1 and value.keys() <= _WRAPPERS:
+    if isinstance(value, dict) and len(value) == 1 and value.keys() <= EXTENDED_NUMBERS:
         ((key, inner),) = value.items()
         return f"{form_of_time(inner)} in an object `{key}`"
     if isinstance(value, bool) or not isinstance(value, str | int | float):

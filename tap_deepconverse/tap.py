@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from types import MappingProxyType
@@ -204,11 +203,11 @@ class TapDeepConverse(Tap):
             FailedBotsError: If not everything of a bot could be read.
             InvalidSettingsError: With a sentence for each setting to fix.
         """
-        files = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
+        files: dict[str, Any] = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
         if options.get("about"):
             super().invoke(config=config, **options)
         cls.print_version(print_fn=cls.logger.info)
-        tap = cls._made(config, **{name: file and json.load(file) for name, file in files.items()})
+        tap = cls._made(config, **files)
         tap.sync_all()
         if tap.failed_bots:
             raise FailedBotsError(tap.failed_bots)

@@ -40,6 +40,13 @@ class Serve(Protocol):
     def __call__(self, archive: Archive | None = None, **behaviour: Any) -> tuple[Sandbox, str]: ...
 
 
+@pytest.fixture(autouse=True)
+def _refuse_the_unexpected(request: pytest.FixtureRequest) -> None:
+    """Let a server of the tests answer what it does not expect with an error that is not retried for minutes."""
+    if "httpserver" in request.fixturenames:
+        request.getfixturevalue("httpserver").no_handler_status_code = 404
+
+
 @pytest.fixture
 def archive() -> Archive:
     """A bot with fifty conversations in the last ten days."""

@@ -405,7 +405,9 @@ def observe(case: Case, concurrency: int) -> Row:
     assert all(value == case.odd for value in odd)
     assert odd or case.odd is None
     if "at once" in outcome(first) and case.every > 1:
-        assert broken.broken <= 4 * concurrency, case.name  # both streams are read, and windows before the failed one
+        # A bot fails in both streams, and a page of windows before the failed one may still be under way.
+        most = concurrency if outcome(first).startswith("ends the run") else 2 * (concurrency + 1)
+        assert broken.broken <= most
     every = f"every {ordinal(case.every)} answer" if case.every > 1 else "each time"
     said = sorted({plainly(line) for line in [*first.said, *([first.error] if first.error else [])]})
     return Row(case.name, every, outcome(first), said)

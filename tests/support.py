@@ -43,6 +43,16 @@ def one_window(url: str, *bot_names: str, **settings: Any) -> Json:
     return config_for(url, *bot_names, **{"end_date": "2026-01-02T00:00:00Z", **settings})
 
 
+class Clock:
+    """A clock that goes only as it is told."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 @dataclass
 class Output:
     """The Singer messages of a run."""

@@ -109,7 +109,7 @@ class Conformer:
                 row = _shallowly.decode(text) if is_shallow else _deeply.decode(text)
                 if len(text) >= SHORTEST_DEEP:  # too deep for the encoder? Raise here, not while the message is written
                     _json.encode(_wrapped(_value.decode(text) if is_shallow else row))
-                self._conform(row, f"record {position} of {place}", is_shallow=is_shallow)
+                self._conform(row, position, place, is_shallow=is_shallow)
             except msgspec.ValidationError:
                 reason = BEYOND_BOUNDS if text.lstrip().startswith(b"{") else NO_OBJECT
                 raise UnusableRecordError(position, reason) from None
@@ -134,13 +134,13 @@ class Conformer:
     def _documented(self) -> set[str]:
         return {name for name, _, _ in self._plan}
 
-    def _conform(self, row: Record, place: str, *, is_shallow: bool) -> None:
+    def _conform(self, row: Record, position: int, place: str, *, is_shallow: bool) -> None:
         additional = None
         if not row.keys() <= self._documented:
             additional = {name: row.pop(name) for name in row.keys() - self._documented}
         if self.excluded:
             additional = without(additional, self.excluded)
-            self._exclude_from_metadata(row, place)
+            self._exclude_from_metadata(row, position, place)
         for name, convert, as_it_is in self._plan:
             value = row.get(name)
             if is_shallow and value is not None:
@@ -154,14 +154,15 @@ class Conformer:
                 row[name] = None
                 self.warnings.warn(
                     f"times in `{name}` that cannot be parsed",
-                    f"`{name}` of {name_of_record(row['_id'])} ({place}) is {error}; it is null in the target",
+                    f"`{name}` of {name_of_record(row['_id'])} (record {position} of {place}) is {error}; "
+                    "it is null in the target",
                 )
         row["bot_name"] = self.bot_name
         if additional:
             self.undocumented.notice(set(additional))
         row[ADDITIONAL] = msgspec.Raw(_json.encode(additional)) if additional and is_shallow else additional or None
 
-    def _exclude_from_metadata(self, row: Record, place: str) -> None:
+    def _exclude_from_metadata(self, row: Record, position: int, place: str) -> None:
         metadata = row.get("metadata")
         if metadata is None:
             return
@@ -169,8 +170,8 @@ class Conformer:
         if row["metadata"] is None:
             self.warnings.warn(
                 "records whose `metadata` is no object",
-                f"`metadata` of {name_of_record(row.get('_id'))} is no object ({place}), so it cannot be searched for "
-                "what `exclude_metadata` names; it is null in the target",
+                f"`metadata` of {name_of_record(row.get('_id'))} is no object (record {position} of {place}), so it "
+                "cannot be searched for what `exclude_metadata` names; it is null in the target",
             )
 
 

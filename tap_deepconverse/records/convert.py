@@ -18,8 +18,11 @@ Converter = Callable[[Any], Any]
 MOST_DIGITS = 300
 """Digits before the point that a number may have in a column for numbers."""
 
-EXTENDED_JSON = {"$oid", "$uuid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"}
-"""Keys under which a document database writes an id, a time or a number. That the API may do so is inferred."""
+EXTENDED_NUMBERS = {"$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"}
+"""Keys under which a document database writes a time or a number. That the API may do so is inferred."""
+
+EXTENDED_JSON = {"$oid", "$uuid"} | EXTENDED_NUMBERS
+"""The same, and those for an id."""
 
 IDS = {"_id", "conversationId"}
 """Columns that hold an id."""

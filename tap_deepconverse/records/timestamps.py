@@ -38,7 +38,7 @@ def parse_time(value: object) -> datetime:
             return _from_extended_json(value)
         if isinstance(value, str):
             text = value.strip().upper()
-            return _from_unix(Decimal(text)) if _UNIX_DIGITS.fullmatch(text) else _from_iso(text)
+            return _from_unix(Decimal(text)) if _UNIX_DIGITS.fullmatch(text) else parse_iso(text)
         if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             return _from_unix(Decimal(str(value)))
     except (ArithmeticError, ValueError):
@@ -75,7 +75,8 @@ def _from_extended_json(value: dict[str, object]) -> datetime:
     raise ValueError
 
 
-def _from_iso(text: str) -> datetime:
+def parse_iso(text: str) -> datetime:
+    """Parse ISO 8601, where a missing offset means UTC; raises ValueError or OverflowError."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 

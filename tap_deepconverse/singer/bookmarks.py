@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import ConfigurationError
 
+from tap_deepconverse.records.timestamps import parse_iso
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -41,9 +43,8 @@ def read_bookmark(value: object) -> datetime | None:
     if value is None:
         return None
     if isinstance(value, str):
-        moment = datetime.fromisoformat(value.strip())
         try:
-            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            moment = parse_iso(value.strip())
         except OverflowError:
             raise ValueError from None
         if moment >= _EPOCH:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from typing import IO
+from typing import IO, Any
 
 from singer_sdk.exceptions import ConfigurationError
 
@@ -15,8 +14,8 @@ class UnreadableFileError(ConfigurationError):
     """A file given on the command line does not hold what it should."""
 
 
-def json_object(file: IO[str] | None, option: str) -> IO[str] | None:
-    """Read a file once, in UTF-8 whatever the locale, and return its text to be read again; None if there is no file.
+def json_object(file: IO[str] | None, option: str) -> dict[str, Any] | None:
+    """Read a file that holds a JSON object, in UTF-8 whatever the locale; None if there is no file.
 
     Raises:
         UnreadableFileError: If it holds no JSON object. The message repeats nothing of the file.
@@ -26,8 +25,9 @@ def json_object(file: IO[str] | None, option: str) -> IO[str] | None:
     try:
         content = getattr(file, "buffer", file).read()
         text = content if isinstance(content, str) else content.decode("utf-8-sig")
-        if isinstance(json.loads(text, parse_constant=_refuse_constant), dict):
-            return io.StringIO(text)
+        value = json.loads(text, parse_constant=_refuse_constant)
+        if isinstance(value, dict):
+            return value
         what = "does not hold a JSON object."
     except json.JSONDecodeError as error:
         where = f"{error.msg}, line {error.lineno}, column {error.colno}"

@@ -30,18 +30,21 @@ class Checkpoints:
         self._stream = stream
         self._held_back: list[tuple[Context, str, BotSpan]] | None = None
 
+    @property
+    def _partitions(self) -> list[dict[str, Any]]:
+        partitions: list[dict[str, Any]] = self._stream.stream_state.get("partitions", [])
+        return partitions
+
     def _partition(self, context: Context) -> dict[str, Any]:
         # The SDK's `get_context_state` would add a partition that is not there.
-        partitions: list[dict[str, Any]] = self._stream.stream_state.get("partitions", [])
-        return next((partition for partition in partitions if partition["context"] == context), {})
+        return next((partition for partition in self._partitions if partition["context"] == context), {})
 
     @property
     def bots(self) -> set[str]:
         """The bots that have a bookmark."""
         if self._stream.replication_method != REPLICATION_INCREMENTAL:
             return set()
-        partitions = self._stream.stream_state.get("partitions", [])
-        return {each["context"]["bot_name"] for each in partitions if each.get("replication_key_value")}
+        return {each["context"]["bot_name"] for each in self._partitions if each.get("replication_key_value")}
 
     def bookmark(self, context: Context) -> datetime | None:
         """Read a bot's bookmark; None if there is none, or the replication method is not incremental."""

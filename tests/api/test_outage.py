@@ -11,22 +11,12 @@ from sandbox.faults import refuses
 from tap_deepconverse.api.outage import Outage
 from tap_deepconverse.api.retry import RetryPolicy
 from tap_deepconverse.client import ExportStream
-from tests.support import config_for, sync
+from tests.support import Clock, config_for, sync
 
 if TYPE_CHECKING:
     from flask import Response
 
     from tests.conftest import Serve
-
-
-class Clock:
-    """A clock that goes only as it is told."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 class Watched:

@@ -11,19 +11,10 @@ from hypothesis import strategies as st
 from singer_sdk.exceptions import RetriableAPIError
 
 from tap_deepconverse.api.retry import PageSizeDoubt, RetryPolicy, in_words, retry_after
+from tests.support import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Clock:
-    """A clock that goes only as it is told."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 def failure(**headers: str) -> RetriableAPIError:
