@@ -81,7 +81,7 @@ class Hanging:
             self.over.wait(30)
         pad = "x" * 2000
         data = [{"_id": f"{start}-{n}", "lastActionAt": start + 60, "time": start, "pad": pad} for n in range(200)]
-        return Response(json.dumps({"data": data}), content_type="application/json")
+        return Response(json.dumps({"data": data, "cursor": None}), content_type="application/json")
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_an_error_in_one_reader_ends_it_soon_while_others_hang(httpserver: HTTPS
         if request.args["start_time"] == str(1_789_171_200):
             return Response('{"message": "Forbidden"}', status=403)
         over.wait(30)
-        return Response('{"data": []}')
+        return Response('{"data": [], "cursor": null}')
 
     httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
     began = time.monotonic()
@@ -220,7 +220,8 @@ def test_one_window_that_fails_for_good_keeps_nothing_before_it_from_the_checkpo
         if start == int(datetime(2026, 9, 17, tzinfo=UTC).timestamp()):
             return Response('{"message": "Payload Too Large"}', status=413)
         time.sleep(0.2)
-        return Response(json.dumps({"data": [{"_id": str(start), "lastActionAt": start + 60}]}))
+        found = [{"_id": str(start), "lastActionAt": start + 60}]
+        return Response(json.dumps({"data": found, "cursor": None}))
 
     httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
     done = command("--config", write_json(config_for(httpserver.url_for(""), window_days=1, **SPAN)))

@@ -432,10 +432,11 @@ def test_an_older_version_from_the_neighbouring_window_does_not_replace_a_newer_
         edge = START_MS // 1000 + 86_400
         at_the_edge = {"_id": "a", "startTime": edge, "lastActionAt": edge + (500 if is_first else 200)}
         elsewhere = {"_id": "b", "startTime": edge + 60, "lastActionAt": edge + 60}
-        return Response(json.dumps({"data": [at_the_edge] if is_first else [at_the_edge, elsewhere]}))
+        found = [at_the_edge] if is_first else [at_the_edge, elsewhere]
+        return Response(json.dumps({"data": found, "cursor": None}))
 
     httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
-    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": []})
+    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": [], "cursor": None})
     output = sync(settings(httpserver.url_for(""), START_MS + 2 * DAY))
     newest = output.newest("conversations")
     assert newest["a"]["lastActionAt"] == date(START_MS + DAY + 500_000)
