@@ -50,9 +50,8 @@ class ExportStream(RESTStream[str | None]):
     is_sorted = True
     check_sorted = False
 
-    # The records conform by the time they are yielded, and the SDK's way looks at each nested value again.
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
-
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # they conform already; the SDK's way looks at all of it again
+    emit_activate_version_messages = False  # at which a target deletes older rows, also of a bot that then fails
     retry_policy = RetryPolicy()
     """How long a request is retried."""
 
@@ -151,9 +150,9 @@ class ExportStream(RESTStream[str | None]):
     @override
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
         """Retry what is transient. The pool waits for the first try's turn, before it decides what to ask for."""
-        extraction, stopped = self.extraction, self.extraction.pool.stopped
-        limiter, policy, outage = extraction.limiter, self.retry_policy, extraction.outage
-        return Sender(func, self._small_page, self._where, limiter, policy, stopped, outage)
+        trunk, policy = self.extraction, self.retry_policy
+        where, stopped = (trunk.elsewhere, self._where), trunk.pool.stopped
+        return Sender(func, self._small_page, *where, trunk.limiter, policy, stopped, trunk.outage)
 
     def _where(self, context: Context | None) -> tuple[str, str]:
         context = context or {}

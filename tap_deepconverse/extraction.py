@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tap_deepconverse.extract.windows import WindowRead
     from tap_deepconverse.records.page import Page
 
+MOST_ELSEWHERE = 3
+"""Requests to tell an outage from one bot's trouble."""
 MOST_DAYS = 36_500
 """Days from which on more make no difference: a century."""
 
@@ -176,6 +178,15 @@ class Extraction:
         excluded = self.stream.config.get("exclude_metadata") or ()
         is_shallow = self._is_shallow and not excluded
         return Conformer(bot_name, self.stream.schema, warnings, self._undocumented, excluded, is_shallow)
+
+    def elsewhere(self, context: Context | None) -> list[Context]:
+        """Say which other requests, of this bot and of some others, tell an outage from one bot's trouble."""
+        context = context or {}
+        bot_names = [name for name in dict.fromkeys([context["bot_name"], *self.spans]) if name not in self.failed]
+        return [
+            {**context, "bot_name": name, "start_time": int(self.spans[name].start.timestamp())}
+            for name in bot_names[:MOST_ELSEWHERE]
+        ]
 
     @cached_property
     def outage(self) -> Outage:

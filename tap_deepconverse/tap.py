@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
@@ -14,24 +13,25 @@ from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_deepconverse.api.redact import Secret
-from tap_deepconverse.api.sentences import DOTENV, NOTHING_SELECTED, UNKNOWN_SETTING, UNKNOWN_STREAMS
+from tap_deepconverse.api.sentences import NOTHING_SELECTED, UNKNOWN_STREAMS
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.connection_test import ConnectionTest
 from tap_deepconverse.extraction import FailedBotsError
-from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, settings_in, unknown_settings, unreadable_variables
-from tap_deepconverse.singer.batch import batch_problems
+from tap_deepconverse.settings import CONFIG_JSONSCHEMA
 from tap_deepconverse.singer.bookmarks import check_state
 from tap_deepconverse.singer.catalog import checked_catalog
 from tap_deepconverse.singer.files import json_object
 from tap_deepconverse.singer.log import keep_metrics_quiet, keep_quiet
 from tap_deepconverse.singer.signals import terminate
-from tap_deepconverse.singer.stream_maps import stream_map_problems
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.streams import STREAMS
+from tap_deepconverse.validation import config_problems, reasons_for, warn_of_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
+
+FIELDS = {stream.name: stream.schema["properties"] for stream in STREAMS}
 
 
 class InvalidSettingsError(ConfigurationError):
@@ -67,9 +67,12 @@ class TapDeepConverse(Tap):
             ConfigValidationError: With a sentence for each setting to fix.
         """
         keep_quiet()
+        is_env_read = bool(parse_env_config)
         if state is not None:
             check_state(state, [stream.name for stream in STREAMS])
         given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
+        if validate_config:
+            warn_of_unknown(given, self.logger, is_env_read=is_env_read)
         try:
             super().__init__(
                 config=given,
@@ -79,11 +82,11 @@ class TapDeepConverse(Tap):
                 catalog=self._checked_catalog(catalog),
                 **kwargs,
             )
-            errors = self._problems(parse_env_config) if validate_config else []
+            errors = config_problems(self.config, FIELDS, is_env_read=is_env_read) if validate_config else []
         except ConfigValidationError as error:
-            errors = self._problems(parse_env_config) or error.errors
+            errors = config_problems(self.config, FIELDS, is_env_read=is_env_read) or error.errors
         except (AttributeError, IndexError, TypeError, ValueError) as error:
-            errors = self._reasons_for(error, parse_env_config)
+            errors = reasons_for(error, given, is_env_read=is_env_read)
             if not errors:
                 raise
         if errors:
@@ -100,27 +103,6 @@ class TapDeepConverse(Tap):
         if others:
             self.logger.warning(UNKNOWN_STREAMS(names=", ".join(map(repr, others))))
         return checked
-
-    def _reasons_for(self, error: Exception, parse_env_config: object) -> list[str]:
-        if isinstance(error, UnicodeDecodeError):
-            return [DOTENV()]
-        if isinstance(error, ValueError):
-            return unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
-        is_in_maps = "stream_maps" in self.config
-        return ["`stream_maps` is not of the form that the SDK's documentation describes."] if is_in_maps else []
-
-    def _problems(self, parse_env_config: object) -> list[str]:
-        given = {*super().config, *(settings_in(os.environ) if parse_env_config else ())}
-        for name, nearest in unknown_settings(given, self.config_jsonschema).items():
-            self.logger.warning(UNKNOWN_SETTING(name=name, nearest=f": did you mean `{nearest}`?" if nearest else "."))
-        sentences = unreadable_variables(os.environ, self.config_jsonschema) if parse_env_config else []
-        sentences = sentences or problems(self.config, self.config_jsonschema)
-        if not sentences and (batch_config := self.config.get("batch_config")):
-            sentences = batch_problems(batch_config)
-        if not sentences and (stream_maps := self.config.get("stream_maps")):
-            fields = {stream.name: stream.schema["properties"] for stream in STREAMS}
-            sentences = stream_map_problems(stream_maps, fields)
-        return sentences
 
     @property
     @override

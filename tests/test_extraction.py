@@ -98,23 +98,30 @@ def test_what_concerns_all_bots_ends_the_run_at_once(
     assert all(request.path.endswith("conversations") for request, _ in httpserver.log)
 
 
+@pytest.mark.parametrize("concurrency", [1, 16])
+@pytest.mark.parametrize("failing", ["first", "third"])
 @pytest.mark.parametrize("others", [True, False])
 def test_an_outage_is_everyone_s_unless_other_requests_come_through(
     httpserver: HTTPServer,
     monkeypatch: pytest.MonkeyPatch,
     others: bool,  # noqa: FBT001
+    failing: str,
+    concurrency: int,
 ) -> None:
     monkeypatch.setattr(ExportStream, "retry_policy", RetryPolicy(first_wait=0.1, total=1, fewest_tries=2))
 
     def answer(request: Request) -> Response:
-        if request.args["bot_name"] == "first" or not others:
+        if request.args["bot_name"] == failing or not others:
             return Response("", 503)
         return Response(json.dumps({"data": [], "cursor": None}), headers={"X-Slow": "no"})
 
     httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
     httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": [], "cursor": None})
     config = config_for(httpserver.url_for(""), *BOTS, end_date="2026-01-01T12:00:00Z", requests_per_second=50)
-    with pytest.raises(FatalAPIError, match=r"Bot 'first', stream 'conversations': temporary error"):
+    config["concurrency"] = concurrency
+    with pytest.raises(
+        FatalAPIError, match=rf"Bot '{failing if others else 'first'}', stream 'conversations': temporary error"
+    ):
         run_into(Collector(), config)
     asked = {request.args["bot_name"] for request, _ in httpserver.log if request.path.endswith("messages")}
     assert asked == ({*BOTS} if others else set())

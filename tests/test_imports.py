@@ -20,6 +20,7 @@ ROOMS = {
     "extract": {"extract", "records", "api"},
     "singer": {"singer", "extract", "records", "api"},
     "settings": set[str](),
+    "validation": {"settings", "singer", "api"},
 }
 IMPORTERS = {
     "extraction": {"client", "tap"},
@@ -28,6 +29,7 @@ IMPORTERS = {
     "report": {"connection_test"},
     "open_questions": {"connection_test", "report"},
     "connection_test": {"tap"},
+    "validation": {"tap"},
     "tap": {"__main__"},
 }
 

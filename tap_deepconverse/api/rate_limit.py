@@ -32,7 +32,7 @@ class RateLimiter:
         self._paused_until = 0.0
         self._pauses = 0
         self._seconds_per_answer: float | None = None
-        self.latest_answer = 0.0  # when a request last came through, by the monotonic clock
+        self.latest_to_come = 0.0  # when the latest request that came through was sent, by the monotonic clock
 
     @property
     def in_flight(self) -> float:
@@ -41,7 +41,7 @@ class RateLimiter:
 
     def took(self, seconds: float) -> None:
         """Record how long a response took, for the moving average."""
-        self.latest_answer = time.monotonic()
+        self.latest_to_come = max(self.latest_to_come, time.monotonic() - seconds)
         before = self._seconds_per_answer
         self._seconds_per_answer = seconds if before is None else before + (seconds - before) / 5
 

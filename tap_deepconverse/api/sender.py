@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from tap_deepconverse.api.sentences import RETRIES_OVER, SEE_STATUS_PAGE, SMALL_
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tap_deepconverse.api.outage import Outage
 
@@ -34,6 +35,7 @@ class Sender:
     Attributes:
         send: Sends a request once; raises if the response is an error.
         small_page: Makes the request for the smallest page of the same window.
+        elsewhere: Gives the contexts of other requests, which still come unless the API is down for all.
         where: Names the bot and stream, and the window, for messages.
         stopped: Set when the sync is over.
         outage: What is said of failures, for all windows together.
@@ -41,6 +43,7 @@ class Sender:
 
     send: Send
     small_page: Callable[[Context], requests.PreparedRequest]
+    elsewhere: Callable[[Context], Iterable[Context]]
     where: Callable[[Context], tuple[str, str]]
     limiter: RateLimiter
     policy: RetryPolicy
@@ -53,7 +56,7 @@ class Sender:
 
         Raises:
             FatalAPIError: If a retry cannot help, or the retry policy allows no more attempts. It is an
-                `EveryBotError` if no other request came through in the meantime.
+                `EveryBotError` if no other request comes through.
             PageTooLargeError: If a smaller page may work.
             StoppedError: If the sync is over.
         """
@@ -68,12 +71,13 @@ class Sender:
     def _send_until_it_comes(self, request: requests.PreparedRequest, context: Context) -> requests.Response:
         waits = self.policy.waits()
         next(waits)
-        began = time.monotonic()
+        began, failing_since = time.monotonic(), math.inf
         for tries in count(1):
             sent = time.monotonic()
             try:
                 response = self.send(request, context)
             except (RetriableAPIError, requests.RequestException) as error:
+                failing_since = min(failing_since, time.monotonic())
                 self._give_up_if_too_large(error)
                 said, (name, window) = describe(error), self.where(context)
                 if not is_transient(error):
@@ -84,7 +88,7 @@ class Sender:
                     elapsed = in_words(time.monotonic() - began)
                     see = SEE_STATUS_PAGE() if _status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
                     msg = RETRIES_OVER(said=said, window=window, tries=tries, elapsed=elapsed, see=see)
-                    is_of_this_bot = self.limiter.latest_answer > began
+                    is_of_this_bot = self.limiter.latest_to_come > failing_since or self._comes_elsewhere(context)
                     raise (FatalAPIError if is_of_this_bot else EveryBotError)(msg) from error
                 self._pause_all_if_asked(error, wait)
                 what = f"{name}: {said}, in {window}; retrying in {wait:.1f} s (attempt {tries + 1})"
@@ -99,6 +103,18 @@ class Sender:
                 self.limiter.took(time.monotonic() - sent)
                 return response
         raise AssertionError  # counting has no end
+
+    def _comes_elsewhere(self, context: Context) -> bool:
+        """Tell an outage from one bot's trouble: with few workers, or few bots, nothing else may have been sent."""
+        for other in self.elsewhere(context):
+            self.limiter.wait(self.stopped)
+            try:
+                self.send(self.small_page(other), other)
+            except (SyncError, requests.RequestException) as error:
+                if is_transient(error):
+                    continue
+            return True
+        return False
 
     def _give_up_if_too_large(self, error: Exception) -> None:
         if may_be_page_size(error):

@@ -181,8 +181,8 @@ class BotSpan:
                 what = "check this bot's name in `bot_names`"
                 self.logger.warning("%s: no records since %s; %s", self.name, self.start, what)
         elif self.bookmark:
-            what = f"the bookmark is at {self.bookmark:%Y-%m-%d %H:%M} UTC: should that be wrong, edit the state"
-            self.logger.warning("%s: nothing to do up to %s, since %s", self.name, end, what)
+            what = f"its bookmark is at {self.bookmark:%Y-%m-%d %H:%M} UTC: to read earlier ones, use another state"
+            self.logger.warning("%s: nothing to do up to %s, since %s, or a full refresh", self.name, end, what)
         else:
             self.logger.warning("%s: nothing to do up to %s, since `start_date` is %s", self.name, end, self.start)
 

@@ -86,8 +86,8 @@ def test_what_has_been_filled_is_nothing_to_do(caplog: pytest.LogCaptureFixture)
     bot = span(bookmark=START + 3 * DAY)
     assert bot.is_empty
     bot.sum_up()
-    assert "nothing to do up to 2026-01-04 00:00 UTC, since the bookmark is at 2026-01-04 00:00 UTC" in caplog.text
-    assert "edit the state" in caplog.text
+    assert "nothing to do up to 2026-01-04 00:00 UTC, since its bookmark is at 2026-01-04 00:00 UTC" in caplog.text
+    assert "use another state, or a full refresh" in caplog.text
     later = span_of(START + DAY, START)
     assert later.is_empty
     later.sum_up()
