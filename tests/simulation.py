@@ -91,6 +91,7 @@ class Outcome:
     requests: int = 0
     records: int = 0
     most_between_checkpoints: int = 0
+    most_beyond: int = 0  # pages read beyond what was complete
     most_at_once: int = 0
     spans: list[BotSpan] = field(default_factory=list)
 
@@ -148,6 +149,7 @@ def simulate(spans: Sequence[BotSpan], apis: Sequence[Api], answer: float, most_
         turn = max(turn, now)
         pool._page_came(lane, reading, next(reading.pages))  # noqa: SLF001
         current = lanes[pool._turn]  # noqa: SLF001
+        outcome.most_beyond = max(outcome.most_beyond, sum(current.read.values()))
         while current.arrived:
             arrival = current.arrived.popleft()
             if arrival.page is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tap_deepconverse.extract.span import ExtractionError
-from tap_deepconverse.extract.windows import MOST_AHEAD
+from tap_deepconverse.extract.windows import MOST_AHEAD, MOST_BEYOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +68,8 @@ class Lane:
     # Of each window that is not complete, or comes after one that is not, how many pages it may take, and has taken.
     planned: dict[Window, float] = field(default_factory=dict)
     read: dict[Window, int] = field(default_factory=dict)
+    complete_until: int = 0
+    since_checkpoint: int = 0  # pages that have come since what is complete last grew
     failure: tuple[int, BaseException, float] | None = None  # the earliest: where, why, and until when others may take
 
     @property
@@ -87,6 +89,9 @@ class Lane:
     def forget_complete(self) -> None:
         """Take note of how far the span is complete."""
         until = self.span.coverage.until
+        if until > self.complete_until:
+            self.complete_until = until
+            self.since_checkpoint = sum(arrival.page is not None for arrival in self.arrived)
         for pages in (self.planned, self.read):
             for window in [window for window in pages if window.end <= until]:
                 del pages[window]
@@ -115,7 +120,7 @@ class Lane:
 
         What was cut into parts is begun at once, though: the sooner, the sooner all of them are read.
         """
-        ready, room = self._to_go_on_with(), MOST_AHEAD - sum(self.planned.values())
+        ready, room = self._to_go_on_with(), self._room
         if ready and not (room > 0 and self.span.planner.has_parts):
             reading = min(ready, key=lambda reading: reading.start)
             self.ready.remove(reading)
@@ -131,6 +136,7 @@ class Lane:
         read = reading.read
         self.active.remove(reading)
         self.arrived.append(Arrival(read, reading.number, reading.records, page))
+        self.since_checkpoint += 1
         self.planned[read.window] = self.read[read.window] = reading.number
         if page.cursor is not None:
             self.planned[read.window] = max(read.expected_pages, reading.number)
@@ -153,7 +159,14 @@ class Lane:
         """Take a window back that holds much more than it was planned for."""
         self.active.remove(reading)
         self._forget(reading)
-        self.span.cut_anew(reading.read, reading.number, page, in_flight)
+        self.span.planner.cut_anew(reading.read, reading.number, self.span.times_of(page), in_flight)
+
+    def is_worth_a_cut(self, reading: Reading, page: Page, *, is_idle: bool, in_flight: float) -> bool:
+        """Tell whether a window of which a full page has come had better be cut into parts."""
+        read, planner = reading.read, self.span.planner
+        is_overfull = reading.number >= read.expected_pages and not read.is_part
+        times = self.span.times_of(page) if is_overfull else []
+        return planner.is_worth_a_cut(read, reading.number, times, is_idle=is_idle, in_flight=in_flight)
 
     @property
     def at_work(self) -> int:
@@ -166,8 +179,14 @@ class Lane:
         start = self.span.planner.next_start
         if start is None or not self.is_wanted(start):
             return False
-        has_room = sum(self.planned.values()) < MOST_AHEAD
-        return has_room or not (self.ready or self.active or self.arrived) or start <= self.span.coverage.until
+        return self._room > 0 or not (self.ready or self.active or self.arrived) or start <= self.span.coverage.until
+
+    @property
+    def _room(self) -> float:
+        """How many more pages may be planned, so that a checkpoint comes in time, and not too much lies beyond it."""
+        planned = sum(self.planned.values())
+        to_come = planned - sum(self.read.values())
+        return min(MOST_AHEAD - self.since_checkpoint - to_come, MOST_BEYOND - planned)
 
     @property
     def can_go_on(self) -> bool:
@@ -185,7 +204,7 @@ class Lane:
         if first is None:
             return ready
         left = self.planned[first] - self.read.get(first, 0)
-        is_far_ahead = sum(self.read.values()) + len(self.active) + left >= MOST_AHEAD
+        is_far_ahead = self.since_checkpoint + len(self.active) + left >= MOST_AHEAD
         return [reading for reading in ready if reading.start == first.start] if is_far_ahead else ready
 
     def _forget(self, reading: Reading) -> None:

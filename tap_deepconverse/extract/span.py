@@ -157,13 +157,13 @@ class BotSpan:
             )
             raise ExtractionError(msg)
 
-    def cut_anew(self, read: WindowRead, pages: int, page: Page, in_flight: float) -> None:
-        """Take a window back that holds much more than it was planned for, to be cut into parts."""
+    def times_of(self, page: Page) -> list[float]:
+        """Give the times (Unix seconds) of a page's records, in their order."""
         times = []
         for value in page.values_of(self.settings.version_field):
             with suppress(ValueError):
                 times.append(parse_time(value).timestamp())
-        self.planner.cut_anew(read, pages, times, in_flight)
+        return times
 
     def report_progress(self, records_left: Callable[[], float | None]) -> None:
         """Log how far the span has come, unless that was said a moment ago."""

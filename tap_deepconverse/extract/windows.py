@@ -47,7 +47,10 @@ class Window:
 
 FIRST_WINDOW = 86_400  # seconds. A day says how busy a bot is, and seldom takes more than a few requests
 MOST_PAGES = 13  # the largest window, in pages: where more is lost than that, a checkpoint has come too late
-MOST_AHEAD = 30  # pages that may be read, or planned to be, beyond what is complete: so often a checkpoint comes
+MOST_AHEAD = 30  # pages that may be read, or planned to be, since the last checkpoint: so often one comes
+MOST_BEYOND = (
+    45  # pages that may be read, or planned to be, beyond what is complete: as many are read again after a kill
+)
 FASTEST_GROWTH = 30  # how many times longer than any before a window may be: what was quiet may become busy
 MARGIN = 2.5  # standard deviations of the expected number of records to stay below a whole number of pages
 GUESSED_PAGES = 18  # pages that a window is taken to hold if its first is full and nothing else is known of it
@@ -160,16 +163,19 @@ class WindowPlanner:
         """Take windows in, in place of one that could not be read as it was."""
         self._again = sorted([*self._again, *reads], key=lambda read: read.window.start)
 
-    def is_worth_a_cut(self, read: WindowRead, pages: int, *, is_idle: bool, in_flight: float) -> bool:
+    def is_worth_a_cut(
+        self, read: WindowRead, pages: int, times: list[float], *, is_idle: bool, in_flight: float
+    ) -> bool:
         """Tell whether a window had better be cut into parts, although what has been read of it is then read again.
 
         It is if the window holds much more than it was planned for, or takes long alone: `is_idle` says that
-        nothing else is left to begin, although more could be read at once.
+        nothing else is left to begin, although more could be read at once. `times`
+        are those of the page that came last: in rising or falling order, they tell how many more there are.
         """
         length = read.window.end - read.window.start
         if length < MOST_PAGES or read.page_size < self._page_size:
             return False
-        left = self._guessed_pages(read, pages) - pages
+        left = max(self._guessed_pages(read, pages) - pages, self._pages_told(read, times) - 1)
         most = _most_pages(in_flight)
         is_silence_over = read.expected < SILENCE * self._page_size
         if pages == 1 and ((is_silence_over and length > self._first) or left > 1.5 * most + 1):
@@ -179,12 +185,12 @@ class WindowPlanner:
             return True
         return pages >= 2 * max(most, read.expected_pages) + 1
 
+    def _pages_told(self, read: WindowRead, times: list[float]) -> float:
+        return records_told_by(read.window.start, read.window.end, times) / self._page_size
+
     def cut_anew(self, read: WindowRead, pages: int, times: list[float], in_flight: float) -> None:
         """Take a window back, to be read in parts: by the times (Unix seconds) of the page that came last."""
-        guessed = max(
-            self._guessed_pages(read, pages),
-            records_told_by(read.window.start, read.window.end, times) / self._page_size,
-        )
+        guessed = max(self._guessed_pages(read, pages), self._pages_told(read, times))
         most = _most_pages(in_flight)
         parts = max(FEWEST_PARTS, math.ceil(min(2 * in_flight, guessed)), math.ceil(guessed / most))
         edges = parts_of(read.window.start, read.window.end, times, min(parts, MOST_PARTS))
@@ -201,7 +207,9 @@ class WindowPlanner:
                 guess = GUESSED_PAGES
             elif pages >= guess and not self._density.is_confirmed:  # a bot may have grown since the run before
                 guess = GROWTH * max(1.0, guess)
-        return guess if guess > pages else 1.5 * pages + 1
+        if guess > pages:
+            return guess
+        return pages + 1 + (pages / 2 if read.is_part else 2 * (pages - guess))
 
 
 def _most_pages(in_flight: float) -> float:

@@ -73,3 +73,15 @@ def test_a_checkpoint_comes_at_least_every_thirty_thousand_records() -> None:
     assert outcome.records == 600_000
     assert outcome.requests <= 616
     assert outcome.most_between_checkpoints <= 25_000
+
+
+@pytest.mark.parametrize("answer", [0.5, 2, 5])
+@pytest.mark.parametrize("seed", [6, 8])
+@orders
+def test_a_campaign_of_some_days_is_read_by_several_at_once(order: str, seed: int, answer: float) -> None:
+    times = times_of(60_000, 90, shape="burst", seed=seed)
+    outcome = simulate([span_of(NOW - 90 * DAY)], [Api(times, order)], answer)
+    assert outcome.records >= 60_000
+    assert outcome.seconds <= {0.5: 1.5 * 20, 2: 2.6 * 22, 5: 3.5 * 25}[answer]
+    assert outcome.most_between_checkpoints <= 40_000
+    assert outcome.most_beyond <= 45

@@ -163,10 +163,10 @@ def test_what_an_earlier_run_has_counted_is_planned_for_at_once(in_flight: float
 def test_a_window_that_takes_long_alone_is_cut_and_one_that_does_not_is_not() -> None:
     planner = planner_of(Window(START, START + DAY), first=2 * DAY)
     read = planner.next(6)
-    assert planner.is_worth_a_cut(read, 1, is_idle=True, in_flight=6)
-    assert not planner.is_worth_a_cut(read, 1, is_idle=True, in_flight=1)
-    assert not planner.is_worth_a_cut(WindowRead(Window(START, START + 5), 1000), 1, is_idle=True, in_flight=6)
-    assert not planner.is_worth_a_cut(WindowRead(read.window, 500), 1, is_idle=True, in_flight=6)
+    assert planner.is_worth_a_cut(read, 1, [], is_idle=True, in_flight=6)
+    assert not planner.is_worth_a_cut(read, 1, [], is_idle=True, in_flight=1)
+    assert not planner.is_worth_a_cut(WindowRead(Window(START, START + 5), 1000), 1, [], is_idle=True, in_flight=6)
+    assert not planner.is_worth_a_cut(WindowRead(read.window, 500), 1, [], is_idle=True, in_flight=6)
     planner.cut_anew(read, 1, [START + 60.0 * n for n in range(1000)], 6)
     assert planner.has_parts
     part = planner.next(6)
