@@ -30,7 +30,9 @@ def main() -> None:
         status = set_up(lambda: TapDeepConverse.cli).main(standalone_mode=False)
         sys.stdout.flush()
     except TerminatedError as ending:
-        logger.warning("Stopped by %s. The next run goes on from the last checkpoint.", ending.signal_name)
+        is_test = any(argument.startswith("--test") for argument in sys.argv[1:])
+        goes_on = "" if is_test else f" {sentences.GOES_ON.capitalize()}."
+        logger.warning("Stopped by %s.%s", ending.signal_name, goes_on)
         raise
     except click.ClickException as error:
         if "{" not in error.format_message():
