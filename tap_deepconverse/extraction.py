@@ -84,7 +84,7 @@ class Extraction:
                 if isinstance(error, TargetGoneError):
                     raise
                 msg = f"{span.name}: {describe(error)}."
-                is_test = self.stream.ABORT_AT_RECORD_COUNT is not None
+                is_test = self.stream.ABORT_AT_RECORD_COUNT is not None  # the SDK's, of whoever calls it in process
                 if isinstance(error, EveryBotError) or is_test:
                     raise FatalAPIError(msg) from error
                 self.stream.logger.error(msg)  # noqa: TRY400  a sentence, and no traceback

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
@@ -30,8 +31,6 @@ from tap_deepconverse.validation import config_problems, reasons_for, warn_of_un
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
-
-FIELDS = {stream.name: stream.schema["properties"] for stream in STREAMS}
 
 
 class InvalidSettingsError(ConfigurationError):
@@ -67,7 +66,7 @@ class TapDeepConverse(Tap):
             ConfigValidationError: With a sentence for each setting to fix.
         """
         keep_quiet()
-        is_env_read = bool(parse_env_config)
+        is_env_read, fields = bool(parse_env_config), _fields_in(catalog)
         if state is not None:
             check_state(state, [stream.name for stream in STREAMS])
         given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
@@ -82,9 +81,9 @@ class TapDeepConverse(Tap):
                 catalog=self._checked_catalog(catalog),
                 **kwargs,
             )
-            errors = config_problems(self.config, FIELDS, is_env_read=is_env_read) if validate_config else []
+            errors = config_problems(self.config, fields, is_env_read=is_env_read) if validate_config else []
         except ConfigValidationError as error:
-            errors = config_problems(self.config, FIELDS, is_env_read=is_env_read) or error.errors
+            errors = config_problems(self.config, fields, is_env_read=is_env_read) or error.errors
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             errors = reasons_for(error, given, is_env_read=is_env_read)
             if not errors:
@@ -193,6 +192,15 @@ class TapDeepConverse(Tap):
         tap.sync_all()
         if tap.failed_bots:
             raise FailedBotsError(tap.failed_bots)
+
+
+def _fields_in(catalog: Any) -> dict[str, set[str]]:
+    """Give the fields of each stream, those too that a catalog adds."""
+    fields = {stream.name: set(stream.schema["properties"]) for stream in STREAMS}
+    with suppress(AttributeError, KeyError, TypeError):  # what is wrong with a catalog is said where it is checked
+        for entry in catalog["streams"]:
+            fields.get(entry["tap_stream_id"], set()).update(entry["schema"]["properties"])
+    return fields
 
 
 def _with_hidden_key(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from tap_deepconverse.singer.stream_maps import stream_map_problems
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 def config_problems(
-    config: Mapping[str, Any], fields: Mapping[str, Mapping[str, Any]], *, is_env_read: bool
+    config: Mapping[str, Any], fields: Mapping[str, Collection[str]], *, is_env_read: bool
 ) -> list[str]:
     """Say in a sentence each what is wrong with the settings; nothing if they can be used.
 

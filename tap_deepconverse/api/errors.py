@@ -1,7 +1,7 @@
 """Errors of a request: which are transient, and what a person can do about the others.
 
-That 401 and 403 mean a wrong key, 400 and 404 a wrong name of a bot, and 413 too large a page, is inferred
-from the API's being served by a cloud API gateway: its documentation names no errors.
+That 401 and 403 mean a wrong key, 400, 404, 409, 410 and 422 a wrong name of a bot, and 413 too large a page, is
+inferred from the API's being served by a cloud API gateway: its documentation names no errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The sentences that say why a run fails, in one place so that they can be listed: `docs/errors.md` has them all.
+"""The sentences that say why a run fails, in one place so that they can be listed: `docs/errors.md` has them.
+
+What is wrong with a setting or a state is said where that is checked.
 
 What is particular to one bot gets the bot and the stream before it, and a full stop after it.
 """

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 REMOVED = (None, "__NULL__")
 """Values that leave out a stream or a field."""
+IN_ADDITIONAL_FIELDS = (
+    "is no field of it: what the API sends beside the documented fields is in `additional_fields`; to leave out a part "
+    "of that, name it in `exclude_metadata`"
+)
 
 
 def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> list[str]:
     """Check the names in stream maps against the `fields` of each stream.
 
     Returns:
-        A sentence for each unknown stream, and for each left-out field whose name differs in case. Other unknown
-        fields pass: the API may send fields that its documentation does not name.
+        A sentence for each unknown stream, and for each left-out field that is none, and so would leave all the same.
     """
     sentences = []
     for name, definition in stream_maps.items():
@@ -35,11 +38,14 @@ def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Col
             sentences.append(f"`stream_maps` names '{source}', which is no stream: they are {' and '.join(fields)}.")
         for stream in streams:
             spelt = {field.casefold(): field for field in fields[stream]}
-            sentences += [
-                f"`stream_maps` leaves out '{field}' of '{stream}', which is spelt '{spelt[field.casefold()]}'."
-                for field, expression in details.items()
-                if expression in REMOVED and field not in fields[stream] and field.casefold() in spelt
-            ]
+            for field, expression in details.items():
+                if expression not in REMOVED or field in fields[stream] or field.startswith("__"):
+                    continue
+                known = spelt.get(field.casefold())
+                if not known and any(field in fields[other] for other in streams):
+                    continue  # a pattern names streams of which one has it
+                what = f"is spelt '{known}'" if known else IN_ADDITIONAL_FIELDS
+                sentences.append(f"`stream_maps` leaves out '{field}' of '{stream}', which {what}.")
     return sentences
 
 

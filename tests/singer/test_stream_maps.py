@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 FIELDS = {"conversations": ["_id", "metadata", "startTime"], "messages": ["_id", "outMsg"]}
 NO_STREAM = "`stream_maps` names 'conversation', which is no stream: they are conversations and messages."
 
+IN_VAIN = (
+    "`stream_maps` leaves out 'rating' of 'messages', which is no field of it: what the API sends beside the "
+    "documented fields is in `additional_fields`; to leave out a part of that, name it in `exclude_metadata`."
+)
+
 
 @pytest.mark.parametrize(
     ("stream_maps", "problems"),
@@ -24,7 +29,12 @@ NO_STREAM = "`stream_maps` names 'conversation', which is no stream: they are co
         ({"conversations": {"metadata": "__NULL__", "new": "startTime", "__else__": None}, "messages": None}, []),
         ({"__else__": None, "*s": {"metadata": "__NULL__"}}, []),
         ({"masked": {"__source__": "messages", "outMsg": None}}, []),
-        ({"messages": {"rating": "__NULL__"}}, []),
+        (
+            {"messages": {"rating": "__NULL__", "__else__": None}},
+            [
+                IN_VAIN,
+            ],
+        ),
         ({"messages": {"outmsg": "outMsg"}}, []),
         ({"conversation": {"metadata": None}}, [NO_STREAM]),
         ({"conversation": "__NULL__"}, [NO_STREAM]),
@@ -37,6 +47,17 @@ NO_STREAM = "`stream_maps` names 'conversation', which is no stream: they are co
 )
 def test_what_is_named_in_vain_is_said(stream_maps: dict[str, Any], problems: list[str]) -> None:
     assert stream_map_problems(stream_maps, FIELDS) == problems
+
+
+def test_a_field_that_the_catalog_adds_may_be_left_out(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    config = write_json(config_for(url, stream_maps={"messages": {"rating": "__NULL__"}}))
+    schema = {"properties": {"_id": {"type": "string"}, "time": {"type": "string", "format": "date-time"}}}
+    for added, status in ({}, 1), ({"rating": {"type": "integer"}}, 0):
+        schema["properties"] |= added
+        entry = {"tap_stream_id": "messages", "schema": schema, "metadata": []}
+        catalog = write_json({"streams": [entry]}, "catalog.json")
+        assert command("--config", config, "--catalog", catalog).status == status
 
 
 def test_a_run_that_would_mask_nothing_does_not_begin(serve: Serve) -> None:
