@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tap_deepconverse.extract.windows import WindowRead
     from tap_deepconverse.records.page import Page
 
-MOST_ELSEWHERE = 3
-"""Requests to tell an outage from one bot's trouble."""
+MOST_ELSEWHERE = 5
+"""Bots that are asked, twice each, to tell an outage from one bot's trouble."""
 MOST_DAYS = 36_500
 """Days from which on more make no difference: a century."""
 
@@ -182,11 +182,13 @@ class Extraction:
     def elsewhere(self, context: Context | None) -> list[Context]:
         """Say which other requests, of this bot and of some others, tell an outage from one bot's trouble."""
         context = context or {}
-        bot_names = [name for name in dict.fromkeys([context["bot_name"], *self.spans]) if name not in self.failed]
-        return [
+        others = [name for name in self.spans if name not in self.failed and name != context["bot_name"]]
+        others.sort(key=lambda name: not self.spans[name].progress.records)  # what has come may come again
+        once = [
             {**context, "bot_name": name, "start_time": int(self.spans[name].start.timestamp())}
-            for name in bot_names[:MOST_ELSEWHERE]
+            for name in [context["bot_name"], *others][:MOST_ELSEWHERE]
         ]
+        return [*once, *once]
 
     @cached_property
     def outage(self) -> Outage:

@@ -29,7 +29,7 @@ from tap_deepconverse.streams import STREAMS
 from tap_deepconverse.validation import config_problems, reasons_for, warn_of_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import FrameType
 
 
@@ -70,8 +70,6 @@ class TapDeepConverse(Tap):
         if state is not None:
             check_state(state, [stream.name for stream in STREAMS])
         given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
-        if validate_config:
-            warn_of_unknown(given, self.logger, is_env_read=is_env_read)
         try:
             super().__init__(
                 config=given,
@@ -81,9 +79,9 @@ class TapDeepConverse(Tap):
                 catalog=self._checked_catalog(catalog),
                 **kwargs,
             )
-            errors = config_problems(self.config, fields, is_env_read=is_env_read) if validate_config else []
+            errors = self._problems(fields, is_env_read=is_env_read) if validate_config else []
         except ConfigValidationError as error:
-            errors = config_problems(self.config, fields, is_env_read=is_env_read) or error.errors
+            errors = self._problems(fields, is_env_read=is_env_read) or error.errors
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             errors = reasons_for(error, given, is_env_read=is_env_read)
             if not errors:
@@ -94,6 +92,10 @@ class TapDeepConverse(Tap):
         keep_metrics_quiet()
         if catalog is not None and not any(stream.selected for stream in self.streams.values()):
             self.logger.warning(NOTHING_SELECTED())
+
+    def _problems(self, fields: Mapping[str, Collection[str]], *, is_env_read: bool) -> list[str]:
+        warn_of_unknown(self.config, self.logger, is_env_read=is_env_read)  # of `.env` too, which the SDK has read now
+        return config_problems(self.config, fields, is_env_read=is_env_read)
 
     def _checked_catalog(self, catalog: Any) -> Any:
         if not isinstance(catalog, dict):

@@ -47,5 +47,5 @@ def reasons_for(error: Exception, config: Mapping[str, Any], *, is_env_read: boo
         return [DOTENV()]
     if isinstance(error, ValueError):
         return unreadable_variables(os.environ, CONFIG_JSONSCHEMA) if is_env_read else []
-    is_in_maps = "stream_maps" in config
+    is_in_maps = "stream_maps" in {*config, *(settings_in(os.environ) if is_env_read else ())}
     return ["`stream_maps` is not of the form that the SDK's documentation describes."] if is_in_maps else []

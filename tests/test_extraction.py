@@ -127,6 +127,38 @@ def test_an_outage_is_everyone_s_unless_other_requests_come_through(
     assert asked == ({*BOTS} if others else set())
 
 
+@pytest.mark.parametrize(
+    ("small_pages", "is_outage"),
+    [
+        ([Response("", 302, {"Location": "https://maintenance.example.com"})], True),
+        ([Response("", 403)], True),
+        ([Response("", 429, {"Retry-After": "3600"})], True),
+        ([Response('{"message": "no such range"}', 400)], True),
+        ([*[Response("", 503)] * 5, Response('{"data": [], "cursor": null}')], False),
+    ],
+)
+def test_only_a_page_tells_that_the_api_is_up(
+    httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    small_pages: list[Response],
+    is_outage: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(ExportStream, "retry_policy", RetryPolicy(first_wait=0.1, total=0.2, fewest_tries=2))
+    coming = [*small_pages]
+
+    def answer(request: Request) -> Response:
+        if request.args["per_page"] == "1":
+            return coming.pop(0) if len(coming) > 1 else coming[0]
+        return Response("", 503)
+
+    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
+    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": [], "cursor": None})
+    config = config_for(httpserver.url_for(""), *BOTS, end_date="2026-01-01T12:00:00Z", requests_per_second=50)
+    with pytest.raises(FatalAPIError, match=r"Bot 'first', stream 'conversations': temporary error"):
+        run_into(Collector(), config | {"concurrency": 1})
+    assert any(request.path.endswith("messages") for request, _ in httpserver.log) is not is_outage
+
+
 def test_a_bot_that_fails_keeps_what_was_complete(serve: Serve, archive: Archive) -> None:
     _, url = serve(times="milliseconds")
     config = config_for(url, "first", window_days=1, concurrency=1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -233,6 +234,26 @@ def test_blanks_around_a_bot_s_name_are_taken_off(given: list[str], names: list[
 def test_names_of_bots_in_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, names: list[str]) -> None:
     monkeypatch.setenv("TAP_DEEPCONVERSE_BOT_NAMES", text)
     assert TapDeepConverse(config=VALID, parse_env_config=True).config["bot_names"] == names
+
+
+def test_a_misspelt_setting_in_an_env_file_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".env").write_text("TAP_DEEPCONVERSE_END_DAT=2026-01-01\n")
+    monkeypatch.setenv("TAP_DEEPCONVERSE_END_DAT", "")  # so that what the SDK reads of the file is undone
+    monkeypatch.delenv("TAP_DEEPCONVERSE_END_DAT")
+    monkeypatch.setattr("singer_sdk.configuration._dict_config.find_dotenv", lambda: str(tmp_path / ".env"))
+    TapDeepConverse(config=VALID, parse_env_config=True)
+    assert "`end_dat` is not a setting of this tap, and is ignored: did you mean `end_date`?" in caplog.text
+
+
+def test_stream_maps_of_another_form_are_a_sentence_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in VALID.items():
+        monkeypatch.setenv(f"TAP_DEEPCONVERSE_{name.upper()}", value if isinstance(value, str) else json.dumps(value))
+    monkeypatch.setenv("TAP_DEEPCONVERSE_STREAM_MAPS", '{"messages": {"__filter__": 7}}')
+    with pytest.raises(ConfigValidationError) as refusal:
+        TapDeepConverse(parse_env_config=True)
+    assert "stream_maps" in refusal.value.errors[0]
 
 
 def test_an_env_file_that_is_not_utf_8_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Context = Mapping[str, Any] | None
     Send = Callable[[requests.PreparedRequest, Context], requests.Response]
 
+LATELY = 60.0
+"""Seconds for which an answer tells that the API is up."""
+
 
 @dataclass(eq=False)
 class Sender:
@@ -88,7 +91,8 @@ class Sender:
                     elapsed = in_words(time.monotonic() - began)
                     see = SEE_STATUS_PAGE() if _status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
                     msg = RETRIES_OVER(said=said, window=window, tries=tries, elapsed=elapsed, see=see)
-                    is_of_this_bot = self.limiter.latest_to_come > failing_since or self._comes_elsewhere(context)
+                    lately = max(failing_since, time.monotonic() - LATELY)
+                    is_of_this_bot = self.limiter.latest_to_come > lately or self._comes_elsewhere(context)
                     raise (FatalAPIError if is_of_this_bot else EveryBotError)(msg) from error
                 self._pause_all_if_asked(error, wait)
                 what = f"{name}: {said}, in {window}; retrying in {wait:.1f} s (attempt {tries + 1})"
@@ -108,12 +112,9 @@ class Sender:
         """Tell an outage from one bot's trouble: with few workers, or few bots, nothing else may have been sent."""
         for other in self.elsewhere(context):
             self.limiter.wait(self.stopped)
-            try:
+            with suppress(SyncError, requests.RequestException):  # an answer that is no page does not prove it is up
                 self.send(self.small_page(other), other)
-            except (SyncError, requests.RequestException) as error:
-                if is_transient(error):
-                    continue
-            return True
+                return True
         return False
 
     def _give_up_if_too_large(self, error: Exception) -> None:

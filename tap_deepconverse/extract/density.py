@@ -187,7 +187,8 @@ def records_told_by(start: int, end: int, times: list[float]) -> float:
     """Say how many records a window holds if the rest is like its first page; 0 if the page does not tell."""
     inside = [time for time in times if start <= time <= end]
     rising = _share_rising(inside)
-    if not inside or len(inside) < len(times) / 2 or 0.1 < rising < 0.9:  # noqa: PLR2004
+    is_told = len(set(inside)) > 1 and len(inside) >= len(times) / 2
+    if not is_told or 0.1 < rising < 0.9:  # noqa: PLR2004
         return 0.0
     rest = end - min(inside) if rising > 0.5 else max(inside) - start  # noqa: PLR2004
     return len(inside) * rest / max(1.0, max(inside) - min(inside))

@@ -121,7 +121,7 @@ class Lane:
         What was cut into parts is begun at once, though: the sooner, the sooner all of them are read.
         """
         ready, room = self._to_go_on_with(), self._room
-        if ready and not (room > 0 and self.span.planner.has_parts):
+        if ready and not (room > 0 and self.span.planner.has_parts and self.can_begin):
             reading = min(ready, key=lambda reading: reading.start)
             self.ready.remove(reading)
         else:

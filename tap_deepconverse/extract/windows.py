@@ -194,7 +194,7 @@ class WindowPlanner:
         most = _most_pages(in_flight)
         parts = max(FEWEST_PARTS, math.ceil(min(2 * in_flight, guessed)), math.ceil(guessed / most))
         edges = parts_of(read.window.start, read.window.end, times, min(parts, MOST_PARTS))
-        expected = guessed * self._page_size / (len(edges) - 1)
+        expected = min(guessed / (len(edges) - 1), MOST_PAGES) * self._page_size
         self.again(*(WindowRead(Window(*part), self._page_size, expected, is_part=True) for part in pairwise(edges)))
 
     def _guessed_pages(self, read: WindowRead, pages: int) -> float:
