@@ -18,9 +18,11 @@ from tap_deepconverse.extract.selection import Selection
 from tap_deepconverse.extract.span import BotSpan, ExtractionError, SpanSettings, at_record
 from tap_deepconverse.records.announced import AnnouncedSchema
 from tap_deepconverse.records.conform import Conformer, UndocumentedFields
+from tap_deepconverse.records.exclude import with_columns_left_out
 from tap_deepconverse.records.page import UnusableRecordError
 from tap_deepconverse.records.warnings import RecordWarnings
 from tap_deepconverse.settings import parse_date
+from tap_deepconverse.singer.log import show_error
 from tap_deepconverse.singer.state import Checkpoints
 from tap_deepconverse.singer.writer import PageWriter, TargetGoneError
 
@@ -87,7 +89,7 @@ class Extraction:
                 is_test = self.stream.ABORT_AT_RECORD_COUNT is not None  # the SDK's, of whoever calls it in process
                 if isinstance(error, EveryBotError) or is_test:
                     raise FatalAPIError(msg) from error
-                self.stream.logger.error(msg)  # noqa: TRY400  a sentence, and no traceback
+                show_error(msg)
                 self.failed[span.bot_name] = msg
             else:
                 span.sum_up()
@@ -175,7 +177,7 @@ class Extraction:
         return RateLimiter(self.stream.config["requests_per_second"])
 
     def _conformer(self, bot_name: str, warnings: RecordWarnings) -> Conformer:
-        excluded = self.stream.config.get("exclude_metadata") or ()
+        excluded = with_columns_left_out(self.stream.config.get("exclude_metadata") or ())
         is_shallow = self._is_shallow and not excluded
         return Conformer(bot_name, self.stream.schema, warnings, self._undocumented, excluded, is_shallow)
 

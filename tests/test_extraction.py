@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -173,3 +174,16 @@ def test_a_bot_that_fails_keeps_what_was_complete(serve: Serve, archive: Archive
     again = sync(config, writer.output.state)
     found = writer.output.newest("conversations").keys() | again.newest("conversations").keys()
     assert found == all_ids(archive, "conversations", "first")
+
+
+@pytest.mark.parametrize("level", ["INFO", "CRITICAL"])
+def test_why_a_bot_failed_is_on_standard_error_once_whatever_is_logged(
+    serve: Serve, write_json: WriteJson, level: str
+) -> None:
+    _, url = serve()
+    environment = {**os.environ, "TAP_DEEPCONVERSE_LOGLEVEL": level}
+    done = command("--config", write_json(config_for(url, *BOTS, "wrong")), env=environment)
+    assert done.status == 1
+    for stream in ("conversations", "messages"):
+        assert done.log.count(f"Bot 'wrong', stream '{stream}': the API does not accept the request") == 1
+    assert done.log.count("These bots failed") == 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_deepconverse.api import sentences
+from tap_deepconverse.streams import Conversations
 from tap_deepconverse.tap import TapDeepConverse
 from tests.support import ROOT, TAP, Command, command, config_for, one_window
 
@@ -188,6 +189,10 @@ def test_settings_in_place_of_a_file_s_name_are_not_repeated(write_json: WriteJs
 # --- Catalogs ---
 
 
+def schema(**changes: Any) -> dict[str, Any]:
+    return {"properties": {**Conversations.schema["properties"], **changes}}
+
+
 def catalog(**changes: Any) -> dict[str, Any]:
     whole: dict[str, Any] = json.loads(json.dumps(TapDeepConverse(validate_config=False).catalog_dict))
     for entry in whole["streams"]:
@@ -211,6 +216,17 @@ def catalog(**changes: Any) -> dict[str, Any]:
         (catalog(metadata=[{"breadcrumb": [], "metadata": None}]), "its `metadata` is not a list"),
         (catalog(schema=None), "its `schema` has no `properties`"),
         (catalog(schema={"properties": {"_id": 7}}), "its `schema` has no `properties`"),
+        (catalog(replication_key=["lastActionAt"]), "`replication_key` is not a time among its fields, such as"),
+        (catalog(schema=schema(locale={"type": "strng"})), "is not JSON Schema (see $.properties.locale.type)"),
+        (catalog(schema=schema(locale={"type": {"a": 1}})), "is not JSON Schema (see $.properties.locale.type)"),
+        (catalog(schema=schema(tags={"type": "array", "items": ["a"]})), "is not JSON Schema"),
+        (catalog(schema=schema(metadata={"type": "object", "properties": ["a"]})), "is not JSON Schema"),
+        (catalog(schema=schema(metadata={"type": "object", "properties": {"a": None}})), "is not JSON Schema"),
+        (catalog(schema={"properties": {"startTime": {"type": "string"}}}), "it lacks the field '_id'"),
+        (catalog(key_properties=["foo"]), "it lacks the field '_id', or another that its `key_properties` name"),
+        (catalog(schema=schema(_id={"type": "integer"})), "its field '_id' is not of the type string"),
+        (catalog(metadata=[{"breadcrumb": ["properties", "locale"], "metadata": {"selected": "no"}}]),
+         "a `selected` that is neither true nor false"),
         (catalog(replication_key="updatedAt"), "`replication_key` is not a time among its fields, such as"),
         (catalog(replication_key="locale"), "`replication_key` is not a time among its fields, such as"),
         (catalog(replication_key=None, metadata=[{"breadcrumb": [], "metadata": {"replication-key": "updatedAt"}}]),

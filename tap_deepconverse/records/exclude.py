@@ -8,6 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+COLUMNS = ("metadata.", "additional_fields.")
+
+
+def with_columns_left_out(names: Sequence[str]) -> list[str]:
+    """Take names in also without the column before them, as `select` has it: `metadata.__sys_userIp`."""
+    return [*names, *(name.partition(".")[2] for name in names if name.startswith(COLUMNS))]
+
+
 def without(value: Any, names: Sequence[str]) -> Any:
     """Leave out of an object, or of each in a list, what `names` name.
 

@@ -35,6 +35,9 @@ def _reason_against(config: Mapping[str, Any]) -> str | None:
     )
     if unknown:
         return "has keys other than `encoding` (`format`, `compression`), `storage` (`root`, `prefix`) and `batch_size`"
+    size = config.get("batch_size", 1)
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        return "has a `batch_size` that is no whole number of at least 1"
     package = PACKAGES[encoding["format"]]
     if find_spec(package) is None:
         return f"asks for {encoding['format']}, which needs the Python package {package} beside the tap"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
 from singer_sdk.exceptions import ConfigurationError
 
 from tap_deepconverse.api.sentences import CATALOG
@@ -39,7 +41,7 @@ def checked_catalog(
         kind = "is a state" if "bookmarks" in catalog else "holds settings" if "api_key" in catalog else "is none"
         what = f"{kind}: it has no list of `streams`"
         raise UnusableCatalogError(what)
-    known = [entry for entry in streams if isinstance(entry, dict) and entry.get("tap_stream_id") in schemas]
+    known = [entry for entry in streams if isinstance(entry, dict) and str(entry.get("tap_stream_id")) in schemas]
     if not known:
         what = "has none of this tap's streams, which are " + " and ".join(f"'{name}'" for name in schemas)
         raise UnusableCatalogError(what)
@@ -58,14 +60,26 @@ def _reasons_against(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> Ite
     if not isinstance(fields, dict) or not all(isinstance(field, dict) for field in fields.values()):
         yield "its `schema` has no `properties` that describe its fields"
         return
+    try:
+        Draft202012Validator.check_schema(given)
+    except SchemaError as error:
+        yield f"its `schema` is not JSON Schema (see {error.json_path})"
+        return
     metadata = entry.get("metadata", [])
     if not isinstance(metadata, list) or not all(map(_is_metadata, metadata)):
         yield "its `metadata` is not a list of objects with a `breadcrumb` and `metadata`"
         return
+    if any(not isinstance(each["metadata"].get("selected", True), bool | None) for each in metadata):
+        yield "its `metadata` has a `selected` that is neither true nor false"
     of_stream: Mapping[str, Any] = next((each["metadata"] for each in metadata if not each["breadcrumb"]), {})
     key = entry.get("replication_key") or of_stream.get("replication-key")
+    keys = entry.get("key_properties") or of_stream.get("table-key-properties") or ["_id"]
+    if not isinstance(keys, list | tuple) or not all(isinstance(each, str) and each in fields for each in keys):
+        yield "it lacks the field '_id', or another that its `key_properties` name"
+    if "string" not in _types_of(fields.get("_id")):
+        yield "its field '_id' is not of the type string"
     times = {name for name, field in {**schema["properties"], **fields}.items() if _is_time(field)}
-    if key is not None and key not in times:
+    if key is not None and (not isinstance(key, str) or key not in times):
         yield f"its `replication_key` is not a time among its fields, such as '{min(times)}'"
 
 
@@ -73,6 +87,11 @@ def _is_metadata(each: Any) -> bool:
     return (
         isinstance(each, dict) and isinstance(each.get("breadcrumb"), list) and isinstance(each.get("metadata"), dict)
     )
+
+
+def _types_of(field: Any) -> list[Any]:
+    types = field.get("type", []) if isinstance(field, dict) else []
+    return types if isinstance(types, list) else [types]
 
 
 def _is_time(field: Any) -> bool:

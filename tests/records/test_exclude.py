@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.records.exclude import without
+from tap_deepconverse.records.exclude import with_columns_left_out, without
 
 USER = {"__sys_userIp": "1.2.3.4", "__sys_userAgent": "Mozilla", "origin": "web"}
 
@@ -52,6 +52,11 @@ def names_in(value: Any) -> set[str]:
     if not isinstance(value, dict):
         return set()
     return {*value, *(f"{key}.{name}" for key, inner in value.items() for name in names_in(inner))}
+
+
+def test_a_name_may_have_the_column_before_it() -> None:
+    names = with_columns_left_out(["metadata.__sys_userIp", "additional_fields.csat", "a.b"])
+    assert without({"__sys_userIp": "::1", "csat": 5, "a": {"b": 1, "c": 2}}, names) == {"a": {"c": 2}}
 
 
 @given(st.dictionaries(keys, values), keys)
