@@ -29,11 +29,7 @@ if TYPE_CHECKING:
     from tap_deepconverse.open_questions import Answer
 
 DAY = 86_400
-LOOKS_BACK = (
-    3_600,
-    DAY,
-    30 * DAY,
-)  # seconds, one after the other until there are enough records; at last from `start_date`
+LOOKS_BACK = (3_600, DAY, 30 * DAY)  # seconds, one after the other until enough records come; then from `start_date`
 MOST_RECORDS = 100  # of one request: answers come from an archive, and are slow
 MOST_PROBES = 4  # requests for the open questions, of one bot
 MOST_BOTS_PROBED = 3

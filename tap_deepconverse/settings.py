@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,10 +13,8 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-PREFIX = "TAP_DEEPCONVERSE_"
-_SETTING_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -215,37 +211,4 @@ def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     is_span = config.get("end_date") is not None and not {"start_date", "end_date"} & (invalid | missing)
     if is_span and parse_date(config["end_date"]) <= parse_date(config["start_date"]):
         sentences.append("`end_date` must be later than `start_date`.")
-    return sentences
-
-
-def unknown_settings(names: Iterable[str], schema: Mapping[str, Any]) -> dict[str, str | None]:
-    """Find settings that do not exist, each with the nearest that does, if one is near. What is no name is left out."""
-    known = schema["properties"]
-    unknown = [name for name in names if name not in known and _SETTING_NAME.fullmatch(name)]
-    near = {name: get_close_matches(name.casefold(), known, n=1, cutoff=0.7) for name in unknown}
-    return {name: next(iter(near[name]), None) for name in unknown}
-
-
-def settings_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """Find what the environment has of settings, by the name of the setting; what Meltano adds has two underscores."""
-    names = [name for name in environment if re.match(f"{PREFIX}[^_]", name) and name != f"{PREFIX}LOGLEVEL"]
-    return {name.removeprefix(PREFIX).lower(): environment[name] for name in names}
-
-
-def unreadable_variables(environment: Mapping[str, str], schema: Mapping[str, Any]) -> list[str]:
-    """Name each setting in the environment that cannot be read: the SDK fails on one without naming it."""
-    sentences = []
-    given, must_be = settings_in(environment), {setting.property.name: setting.must_be for setting in SETTINGS}
-    for name, property_schema in schema["properties"].items():
-        types = property_schema["type"]
-        if name not in given or {"string", "boolean"} & set(types):
-            continue
-        if "array" in types and not given[name].lstrip().startswith("["):
-            continue  # names with commas between them
-        try:
-            (int if "integer" in types else json.loads)(given[name])
-        except ValueError:
-            kind = must_be[name] if "array" in types else "a whole number" if "integer" in types else "JSON"
-            where = "" if "array" in types else f" ({PREFIX}{name.upper()} in the environment)"
-            sentences.append(f"`{name}`{where} must be {kind}.")
     return sentences

@@ -83,7 +83,7 @@ class TapDeepConverse(Tap):
         except ConfigValidationError as error:
             errors = self._problems(fields, is_env_read=is_env_read) or error.errors
         except (AttributeError, IndexError, TypeError, ValueError) as error:
-            errors = reasons_for(error, given, is_env_read=is_env_read)
+            errors = reasons_for(error, given, self.config_jsonschema, is_env_read=is_env_read)
             if not errors:
                 raise
         if errors:
@@ -94,8 +94,10 @@ class TapDeepConverse(Tap):
             self.logger.warning(NOTHING_SELECTED())
 
     def _problems(self, fields: Mapping[str, Collection[str]], *, is_env_read: bool) -> list[str]:
-        warn_of_unknown(self.config, self.logger, is_env_read=is_env_read)  # of `.env` too, which the SDK has read now
-        return config_problems(self.config, fields, is_env_read=is_env_read)
+        warn_of_unknown(
+            self.config, self.config_jsonschema, self.logger, is_env_read=is_env_read
+        )  # of `.env` too, which the SDK has read now
+        return config_problems(self.config, self.config_jsonschema, fields, is_env_read=is_env_read)
 
     def _checked_catalog(self, catalog: Any) -> Any:
         if not isinstance(catalog, dict):

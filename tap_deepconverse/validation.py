@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from tap_deepconverse.api.sentences import DOTENV, UNKNOWN_SETTING
-from tap_deepconverse.settings import CONFIG_JSONSCHEMA, problems, settings_in, unknown_settings, unreadable_variables
+from tap_deepconverse.settings import SETTINGS, problems
 from tap_deepconverse.singer.batch import batch_problems
 from tap_deepconverse.singer.stream_maps import stream_map_problems
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+PREFIX = "TAP_DEEPCONVERSE_"
+_SETTING_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 
 
 def config_problems(
-    config: Mapping[str, Any], fields: Mapping[str, Collection[str]], *, is_env_read: bool
+    config: Mapping[str, Any], schema: Mapping[str, Any], fields: Mapping[str, Collection[str]], *, is_env_read: bool
 ) -> list[str]:
     """Say in a sentence each what is wrong with the settings; nothing if they can be used.
 
     Args:
         config: The settings.
+        schema: JSON Schema of the configuration, with the settings that the SDK adds.
         fields: The fields of each stream, which stream maps may name.
         is_env_read: Whether the environment's variables are among them.
     """
-    sentences = unreadable_variables(os.environ, CONFIG_JSONSCHEMA) if is_env_read else []
-    sentences = sentences or problems(config, CONFIG_JSONSCHEMA)
+    sentences = unreadable_variables(os.environ, schema) if is_env_read else []
+    sentences = sentences or problems(config, schema)
     if not sentences and (batch_config := config.get("batch_config")):
         sentences = batch_problems(batch_config)
     if not sentences and (stream_maps := config.get("stream_maps")):
@@ -34,18 +41,55 @@ def config_problems(
     return sentences
 
 
-def warn_of_unknown(config: Mapping[str, Any], logger: logging.Logger, *, is_env_read: bool) -> None:
+def warn_of_unknown(
+    config: Mapping[str, Any], schema: Mapping[str, Any], logger: logging.Logger, *, is_env_read: bool
+) -> None:
     """Log a warning of each setting that the tap does not have, with the nearest that it has."""
     given = {*config, *(settings_in(os.environ) if is_env_read else ())}
-    for name, nearest in unknown_settings(given, CONFIG_JSONSCHEMA).items():
+    for name, nearest in unknown_settings(given, schema).items():
         logger.warning(UNKNOWN_SETTING(name=name, nearest=f": did you mean `{nearest}`?" if nearest else "."))
 
 
-def reasons_for(error: Exception, config: Mapping[str, Any], *, is_env_read: bool) -> list[str]:
+def reasons_for(
+    error: Exception, config: Mapping[str, Any], schema: Mapping[str, Any], *, is_env_read: bool
+) -> list[str]:
     """Say what is wrong with the settings where the SDK fails over them; nothing if it is not they."""
     if isinstance(error, UnicodeDecodeError):
         return [DOTENV()]
     if isinstance(error, ValueError):
-        return unreadable_variables(os.environ, CONFIG_JSONSCHEMA) if is_env_read else []
+        return unreadable_variables(os.environ, schema) if is_env_read else []
     is_in_maps = "stream_maps" in {*config, *(settings_in(os.environ) if is_env_read else ())}
     return ["`stream_maps` is not of the form that the SDK's documentation describes."] if is_in_maps else []
+
+
+def unknown_settings(names: Iterable[str], schema: Mapping[str, Any]) -> dict[str, str | None]:
+    """Find settings that do not exist, each with the nearest that does, if one is near. What is no name is left out."""
+    known = schema["properties"]
+    unknown = [name for name in names if name not in known and _SETTING_NAME.fullmatch(name)]
+    near = {name: get_close_matches(name.casefold(), known, n=1, cutoff=0.7) for name in unknown}
+    return {name: next(iter(near[name]), None) for name in unknown}
+
+
+def settings_in(environment: Mapping[str, str]) -> dict[str, str]:
+    """Find what the environment has of settings, by the name of the setting; what Meltano adds has two underscores."""
+    names = [name for name in environment if re.match(f"{PREFIX}[^_]", name) and name != f"{PREFIX}LOGLEVEL"]
+    return {name.removeprefix(PREFIX).lower(): environment[name] for name in names}
+
+
+def unreadable_variables(environment: Mapping[str, str], schema: Mapping[str, Any]) -> list[str]:
+    """Name each setting in the environment that cannot be read: the SDK fails on one without naming it."""
+    sentences = []
+    given, must_be = settings_in(environment), {setting.property.name: setting.must_be for setting in SETTINGS}
+    for name, property_schema in schema["properties"].items():
+        types = property_schema["type"]
+        if name not in given or {"string", "boolean"} & set(types):
+            continue
+        if "array" in types and not given[name].lstrip().startswith("["):
+            continue  # names with commas between them
+        try:
+            (int if "integer" in types else json.loads)(given[name])
+        except ValueError:
+            kind = must_be[name] if "array" in types else "a whole number" if "integer" in types else "JSON"
+            where = "" if "array" in types else f" ({PREFIX}{name.upper()} in the environment)"
+            sentences.append(f"`{name}`{where} must be {kind}.")
+    return sentences

@@ -110,11 +110,14 @@ class Sender:
 
     def _comes_elsewhere(self, context: Context) -> bool:
         """Tell an outage from one bot's trouble: with few workers, or few bots, nothing else may have been sent."""
-        for other in self.elsewhere(context):
-            self.limiter.wait(self.stopped)
-            with suppress(SyncError, requests.RequestException):  # an answer that is no page does not prove it is up
-                self.send(self.small_page(other), other)
-                return True
+        # An answer that is no page does not prove that the API is up.
+        return any(self._small_page_comes(other) for other in self.elsewhere(context))
+
+    def _small_page_comes(self, context: Context) -> bool:
+        self.limiter.wait(self.stopped)
+        with suppress(SyncError, requests.RequestException):
+            self.send(self.small_page(context), context)
+            return True
         return False
 
     def _give_up_if_too_large(self, error: Exception) -> None:
@@ -132,11 +135,8 @@ class Sender:
 
     def _ask_for_small_page_if_in_doubt(self, context: Context) -> None:
         if self._doubt.calls_for_small_page and (context or {})["per_page"] > 1:
-            self.limiter.wait(self.stopped)
             # A small page that fails proves nothing about the large one.
-            with suppress(SyncError, requests.RequestException):
-                self.send(self.small_page(context), context)
-                self._doubt.small_page_came = True
+            self._doubt.small_page_came = self._small_page_comes(context)
 
 
 def _status_of(error: Exception) -> int:

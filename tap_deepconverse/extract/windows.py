@@ -48,9 +48,7 @@ class Window:
 FIRST_WINDOW = 86_400  # seconds. A day says how busy a bot is, and seldom takes more than a few requests
 MOST_PAGES = 13  # the largest window, in pages: where more is lost than that, a checkpoint has come too late
 MOST_AHEAD = 30  # pages that may be read, or planned to be, since the last checkpoint: so often one comes
-MOST_BEYOND = (
-    45  # pages that may be read, or planned to be, beyond what is complete: as many are read again after a kill
-)
+MOST_BEYOND = 45  # pages that may be read, or planned to be, beyond what is complete: a kill lets them be read again
 FASTEST_GROWTH = 30  # how many times longer than any before a window may be: what was quiet may become busy
 MARGIN = 2.5  # standard deviations of the expected number of records to stay below a whole number of pages
 GUESSED_PAGES = 18  # pages that a window is taken to hold if its first is full and nothing else is known of it
@@ -169,8 +167,8 @@ class WindowPlanner:
         """Tell whether a window had better be cut into parts, although what has been read of it is then read again.
 
         It is if the window holds much more than it was planned for, or takes long alone: `is_idle` says that
-        nothing else is left to begin, although more could be read at once. `times`
-        are those of the page that came last: in rising or falling order, they tell how many more there are.
+        nothing else is left to begin, although more could be read at once. `times` are those of the page that
+        came last: in rising or falling order, they tell how many more there are.
         """
         length = read.window.end - read.window.start
         if length < MOST_PAGES or read.page_size < self._page_size:

@@ -76,7 +76,7 @@ def _reasons_against(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> Ite
     keys = entry.get("key_properties") or of_stream.get("table-key-properties") or ["_id"]
     if not isinstance(keys, list | tuple) or not all(isinstance(each, str) and each in fields for each in keys):
         yield "it lacks the field '_id', or another that its `key_properties` name"
-    if "string" not in _types_of(fields.get("_id")):
+    if "string" not in _types_of(fields.get("_id", {})):
         yield "its field '_id' is not of the type string"
     times = {name for name, field in {**schema["properties"], **fields}.items() if _is_time(field)}
     if key is not None and (not isinstance(key, str) or key not in times):
@@ -89,10 +89,10 @@ def _is_metadata(each: Any) -> bool:
     )
 
 
-def _types_of(field: Any) -> list[Any]:
-    types = field.get("type", []) if isinstance(field, dict) else []
+def _types_of(field: Mapping[str, Any]) -> list[Any]:
+    types = field.get("type", [])
     return types if isinstance(types, list) else [types]
 
 
-def _is_time(field: Any) -> bool:
-    return isinstance(field, dict) and field.get("format") == "date-time"
+def _is_time(field: Mapping[str, Any]) -> bool:
+    return field.get("format") == "date-time"
