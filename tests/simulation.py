@@ -20,7 +20,7 @@ from zlib import crc32
 import msgspec
 
 from sandbox.archive import HOURS
-from tap_deepconverse.api.rate_limit import ASSUMED_ANSWER
+from tap_deepconverse.api.rate_limit import ASSUMED_ANSWER, SLACK
 from tap_deepconverse.extract.pool import ReaderPool
 from tap_deepconverse.extract.seen import TEN_MINUTES
 from tap_deepconverse.extract.span import BotSpan, SpanSettings
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400
 NOW = 1_790_000_000
-INTERVAL = 1.005 / 3
+INTERVAL = SLACK / 3
 
 
 def times_of(records: int, days: float, *, shape: str = "rhythm", seed: int = 1, end: int = NOW) -> list[int]:

@@ -19,6 +19,7 @@ STEADINESS = 300  # records by which what was expected is believed, before what 
 CAUTION = 1.2  # how many times as much is expected where an earlier run has not counted
 DOUBT = 30  # records by which hours and days are believed to be alike, before what is found counts for more
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
+TELLING = {"hour": DAY, "day": 4 * DAY}  # seconds of records that say which hours, and which days, are busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +38,44 @@ class Rhythm:
         """Start with all alike."""
         self._found = defaultdict[tuple[str, int], float](float)
         self._usual = defaultdict[tuple[str, int], float](float)
+        self._heard: dict[str, list[Count]] = {kind: [] for kind in TELLING}
 
     def learn(self, counts: Iterable[Count]) -> None:
         """Take note of how the records of a window lie in time."""
-        counts = list(counts)
-        records, seconds = sum(count.records for count in counts), sum(count.end - count.start for count in counts)
-        # A few hours say nothing of hours, nor do a few days of days.
-        is_telling = {"hour": seconds > 4 * HOUR, "day": seconds > 2 * DAY}
-        for count in counts:
-            for kind, number in _hour_and_day(count.start):
-                if is_telling[kind]:
-                    self._found[kind, number] += count.records
-                    self._usual[kind, number] += records * (count.end - count.start) / seconds
+        hours = [hour for count in counts if count.end - count.start < 2 * WEEK for hour in _by_hours(count)]
+        if not (self._found or any(hour.records for hour in hours)):
+            return  # silence says nothing of what comes after it
+        for kind, telling in TELLING.items():
+            heard = [*self._heard[kind], *hours]
+            seconds = sum(hour.end - hour.start for hour in heard)
+            self._heard[kind] = heard if seconds < telling else []
+            if seconds < telling:
+                continue
+            mean = sum(hour.records for hour in heard) / seconds
+            for hour in heard:
+                part = _part(kind, hour.start)
+                self._found[part] += hour.records
+                self._usual[part] += mean * (hour.end - hour.start)
 
     def at(self, moment: float) -> float:
         """Say how many times as busy as the mean a moment (Unix seconds) is."""
         weight = 1.0
-        for part in _hour_and_day(int(moment)):
+        for part in (_part(kind, int(moment)) for kind in TELLING):
             weight *= (self._found[part] + DOUBT) / (self._usual[part] + DOUBT)
         return weight
 
 
-def _hour_and_day(moment: int) -> tuple[tuple[str, int], tuple[str, int]]:
-    return ("hour", moment // HOUR % 24), ("day", moment // DAY % 7)
+def _by_hours(count: Count) -> Iterator[Count]:
+    """Cut a count at the hours."""
+    at = count.start
+    while at < count.end:
+        until = min(count.end, (at // HOUR + 1) * HOUR)
+        yield Count(at, until, count.records * (until - at) / (count.end - count.start))
+        at = until
+
+
+def _part(kind: str, moment: int) -> tuple[str, int]:
+    return kind, moment // HOUR % 24 if kind == "hour" else moment // DAY % 7
 
 
 class Density:
@@ -164,11 +180,12 @@ class Density:
             start = until
 
 
-def parts_of(start: int, end: int, times: list[float], parts: int) -> list[int]:
+def parts_of(start: int, end: int, times: list[float], parts: int, pages: int = 1) -> list[int]:
     """Cut a window that holds more than was expected; gives the edges of the parts, its beginning and end among them.
 
     Whether pages come in an order is not documented. If the times of a page (in the order of its records) are
-    scattered over the window, they show where its records lie; if they rise or fall, only where they begin or end.
+    scattered over the window, they show where its records lie. If they rise or fall, they show where the records
+    begin or end; and if it is not the first of the window's `pages`, where those before it lie.
     """
     inside = [time for time in times if start <= time <= end] or [start, end]
     rising = _share_rising(inside)
@@ -177,7 +194,9 @@ def parts_of(start: int, end: int, times: list[float], parts: int) -> list[int]:
         inner = [inside[len(inside) * part // parts] for part in range(1, parts)]
     else:
         first, last = (min(inside), end) if rising > 0.5 else (start, max(inside))  # noqa: PLR2004
-        inner = [first + (last - first) * part / parts for part in range(parts + 1)]
+        inner = [first + (last - first) * part / parts for part in range(1, parts)]
+        inner += [start + (first - start) * page / (pages - 1) for page in range(1, pages)]
+        inner += [end - (end - last) * page / (pages - 1) for page in range(1, pages)]
     edges = sorted({start, *map(int, inner), end})
     # All of a page may lie within one second; the parts have to be shorter than the window all the same.
     return edges if len(edges) > 2 or end - start < 2 else [start, (start + end) // 2, end]  # noqa: PLR2004

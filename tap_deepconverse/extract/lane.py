@@ -122,7 +122,7 @@ class Lane:
         """
         ready, room = self._to_go_on_with(), self._room
         if ready and not (room > 0 and self.span.planner.has_parts and self.can_begin):
-            reading = min(ready, key=lambda reading: reading.start)
+            reading = min(ready, key=self._rank)
             self.ready.remove(reading)
         else:
             read = self.span.planner.next(in_flight, max(1.0, room))
@@ -164,8 +164,8 @@ class Lane:
     def is_worth_a_cut(self, reading: Reading, page: Page, *, is_idle: bool, in_flight: float) -> bool:
         """Tell whether a window of which a full page has come had better be cut into parts."""
         read, planner = reading.read, self.span.planner
-        is_overfull = reading.number >= read.expected_pages and not read.is_part
-        times = self.span.times_of(page) if is_overfull else []
+        is_telling = reading.number >= read.expected_pages or (is_idle and reading.number == 1)
+        times = self.span.times_of(page) if is_telling else []
         return planner.is_worth_a_cut(read, reading.number, times, is_idle=is_idle, in_flight=in_flight)
 
     @property
@@ -206,6 +206,11 @@ class Lane:
         left = self.planned[first] - self.read.get(first, 0)
         is_far_ahead = self.since_checkpoint + len(self.active) + left >= MOST_AHEAD
         return [reading for reading in ready if reading.start == first.start] if is_far_ahead else ready
+
+    def _rank(self, reading: Reading) -> tuple[float, int]:
+        """Put the earliest window first; at the end the longest, so that none is left to be read alone."""
+        left = 0.0 if self.span.planner.next_start is not None else self.planned[reading.read.window] - reading.number
+        return -left, reading.start
 
     def _forget(self, reading: Reading) -> None:
         self.planned.pop(reading.read.window, None)

@@ -51,6 +51,7 @@ MOST_AHEAD = 30  # pages that may be read, or planned to be, since the last chec
 MOST_BEYOND = 45  # pages that may be read, or planned to be, beyond what is complete: a kill lets them be read again
 FASTEST_GROWTH = 30  # how many times longer than any before a window may be: what was quiet may become busy
 MARGIN = 2.5  # standard deviations of the expected number of records to stay below a whole number of pages
+LAST_MARGIN = 4.0  # the same for the last windows: when their second page is asked for, nothing else is left to ask
 GUESSED_PAGES = 18  # pages that a window is taken to hold if its first is full and nothing else is known of it
 GROWTH = 8  # how many times as busy a bot may be as in the run before, if it is not as busy as it was
 SILENCE = 0.05  # pages below which nothing is expected: what comes all the same tells how much there is
@@ -135,11 +136,13 @@ class WindowPlanner:
         if expected is None:
             return self._with_rest(seconds, self._first)
         longest = max(self._longest_yet * FASTEST_GROWTH, self._density.known_until - left.start)
-        at_once = max(1, math.ceil(in_flight))
+        at_once = max(1.0, in_flight)
         pages_left = (expected + (self._density.expected(left.start, left.end) or 0)) / self._page_size
         pages = min(pages_left / at_once, _most_pages(in_flight), room)
-        records = max(1, math.floor(pages)) * self._page_size
-        fill = max(records / 2, records - MARGIN * math.sqrt(records))
+        # Where an answer takes little longer than its turn, windows of one page cost more than waiting for two.
+        records = max(2 if in_flight < 2 <= room else 1, math.floor(pages)) * self._page_size  # noqa: PLR2004
+        is_last = pages_left <= 1.3 * at_once and in_flight > 2  # noqa: PLR2004
+        fill = max(records / 2, records - (LAST_MARGIN if is_last else MARGIN) * math.sqrt(records))
         length = min(self._density.length(left.start, left.end, fill), longest)
         rest = self._density.expected(left.start, left.end) or 0
         return self._with_rest(seconds, length) if rest <= records else length
@@ -173,7 +176,8 @@ class WindowPlanner:
         length = read.window.end - read.window.start
         if length < MOST_PAGES or read.page_size < self._page_size:
             return False
-        left = max(self._guessed_pages(read, pages) - pages, self._pages_told(read, times) - 1)
+        told = self._pages_told(read, times)
+        left = told - 1 if told and pages > 1 else max(self._guessed_pages(read, pages) - pages, told - 1)
         most = _most_pages(in_flight)
         is_silence_over = read.expected < SILENCE * self._page_size
         if pages == 1 and ((is_silence_over and length > self._first) or left > 1.5 * most + 1):
@@ -181,7 +185,7 @@ class WindowPlanner:
         is_doubtful = pages >= read.expected / self._page_size and not read.is_part and not self._density.is_confirmed
         if (is_idle or is_doubtful) and left >= WORTH_A_CUT and left * (in_flight - 1) > pages + in_flight + 2:
             return True
-        return pages >= 2 * max(most, read.expected_pages) + 1
+        return pages >= 2 * max(most, read.expected_pages) + 1 and left >= WORTH_A_CUT
 
     def _pages_told(self, read: WindowRead, times: list[float]) -> float:
         return records_told_by(read.window.start, read.window.end, times) / self._page_size
@@ -191,7 +195,7 @@ class WindowPlanner:
         guessed = max(self._guessed_pages(read, pages), self._pages_told(read, times))
         most = _most_pages(in_flight)
         parts = max(FEWEST_PARTS, math.ceil(min(2 * in_flight, guessed)), math.ceil(guessed / most))
-        edges = parts_of(read.window.start, read.window.end, times, min(parts, MOST_PARTS))
+        edges = parts_of(read.window.start, read.window.end, times, min(parts, MOST_PARTS), pages)
         expected = min(guessed / (len(edges) - 1), MOST_PAGES) * self._page_size
         self.again(*(WindowRead(Window(*part), self._page_size, expected, is_part=True) for part in pairwise(edges)))
 

@@ -170,6 +170,35 @@ def test_ordered_times_show_where_the_records_begin(is_rising: bool, expected: r
     assert all(edge - START in expected for edge in inner)
 
 
+def test_days_are_learnt_from_windows_of_a_day_each() -> None:
+    """However short the windows are: some days together say which of them are busy."""
+    rhythm = Rhythm()
+    for day in range(14):
+        start = START + day * DAY
+        rhythm.learn([Count(start, start + DAY, 1_000 if day % 7 in {2, 3} else 4_000)])
+    quiet, busy = rhythm.at(START + 23 * DAY), rhythm.at(START + 25 * DAY)
+    assert 3 < busy / quiet < 4.5
+
+
+def test_silence_says_nothing_of_hours_and_days() -> None:
+    rhythm = Rhythm()
+    for start in (START, START + 40 * DAY):
+        rhythm.learn([Count(start, start + 40 * DAY, 0)])
+        rhythm.learn([Count(start, start + DAY, 0)])
+    rhythm.learn([Count(START + 80 * DAY, START + 90 * DAY, 5_000)])
+    assert all(0.9 < rhythm.at(START + 90 * DAY + hour * HOUR) < 1.1 for hour in range(7 * 24))
+
+
+@pytest.mark.parametrize("is_rising", [True, False])
+def test_what_was_read_before_an_ordered_page_is_cut_by_pages(is_rising: bool) -> None:  # noqa: FBT001
+    """The fourth page of a window that is a tenth read: three pages lie before it."""
+    times = [START + (90.0 if is_rising else 910.0) + (n if is_rising else -n) / 100 for n in range(1000)]
+    edges = parts_of(START, START + 1000, times, 5, pages=4)
+    before = [START, START + 30, START + 60, START + 90] if is_rising else [START + 910, START + 940, START + 970]
+    assert set(before) <= set(edges)
+    assert len(edges) == 9
+
+
 def test_an_ordered_page_tells_how_many_records_there_are() -> None:
     rising = [float(START + n) for n in range(100)]
     assert records_told_by(START, START + 1000, rising) == pytest.approx(1000, rel=0.02)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 
 from tests.simulation import DAY, NOW, Api, Outcome, simulate, span_of, times_of
 
 BOOKMARK = NOW - 3600
 """Where an hourly run's bookmark stands: it reads a day more, of which it has read all but the last hour before."""
+
+SECONDS_TO_START = 0.6
+"""What the process itself takes, of which the simulation knows nothing."""
 
 shapes = pytest.mark.parametrize("shape", ["rhythm", "even"])
 orders = pytest.mark.parametrize("order", ["rising", "none"])
@@ -38,8 +43,8 @@ def test_an_hourly_run_that_knows_nothing_finds_out_soon(shape: str, order: str,
     times = times_of(20_000, 25 / 24, shape=shape, seed=seed)
     outcome = simulate([span_of(NOW - 90 * DAY, bookmark=BOOKMARK)], [Api(times, order)], 2)
     assert outcome.records == 20_000
-    assert outcome.requests <= 29
-    assert outcome.seconds <= 13.5
+    assert outcome.requests <= 28
+    assert outcome.seconds <= 12.9
 
 
 @pytest.mark.parametrize("records", [0, 100])
@@ -57,22 +62,23 @@ def test_a_small_bot_is_filled_with_some_tens_of_requests(order: str) -> None:
     assert outcome.requests <= 41
 
 
-@pytest.mark.parametrize(("answer", "requests", "seconds"), [(0.5, 64, 21.7), (2, 67, 24.2), (5, 71, 28.5)])
-@orders
-def test_few_requests_are_spent_however_slow_the_answers_are(
-    order: str, answer: float, requests: int, seconds: float
-) -> None:
-    outcome = simulate([span_of(NOW - 90 * DAY)], [Api(times_of(60_000, 90, shape="even"), order)], answer)
-    assert outcome.records == 60_000
-    assert outcome.requests <= requests
-    assert outcome.seconds <= seconds
+@pytest.mark.parametrize(("answer", "ratio"), [(0.5, 1.11), (2, 1.12), (5, 1.2)])
+def test_a_backfill_takes_little_longer_than_the_limit_wants(answer: float, ratio: float) -> None:
+    minimum = 60 / 3 + (answer if answer >= 2 else 0)
+    ratios = []
+    for seed in range(4):
+        for order in ("rising", "none"):
+            outcome = simulate([span_of(NOW - 90 * DAY)], [Api(times_of(60_000, 90, seed=seed), order)], answer)
+            assert outcome.records == 60_000
+            ratios.append((outcome.seconds + SECONDS_TO_START) / minimum)
+    assert median(ratios) <= ratio
 
 
 def test_a_checkpoint_comes_at_least_every_thirty_thousand_records() -> None:
     outcome = simulate([span_of(NOW - 90 * DAY)], [Api(times_of(600_000, 90, shape="even"))], 0.5)
     assert outcome.records == 600_000
     assert outcome.requests <= 616
-    assert outcome.most_between_checkpoints <= 25_000
+    assert outcome.most_between_checkpoints <= 26_000
 
 
 @pytest.mark.parametrize("answer", [0.5, 2, 5])
@@ -82,6 +88,6 @@ def test_a_campaign_of_some_days_is_read_by_several_at_once(order: str, seed: in
     times = times_of(60_000, 90, shape="burst", seed=seed)
     outcome = simulate([span_of(NOW - 90 * DAY)], [Api(times, order)], answer)
     assert outcome.records >= 60_000
-    assert outcome.seconds <= {0.5: 1.5 * 20, 2: 2.6 * 22, 5: 3.5 * 25}[answer]
+    assert outcome.seconds <= {0.5: 1.55 * 20, 2: 1.9 * 22, 5: 2.5 * 25}[answer]
     assert outcome.most_between_checkpoints <= 40_000
     assert outcome.most_beyond <= 45
