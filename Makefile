@@ -8,6 +8,9 @@ ENVIRONMENT := .venv/ready-$(VERSION)
 PLUGINS := .meltano/ready-$(VERSION)
 PIP := pip install --quiet --disable-pip-version-check
 
+# Tests also wait, for processes and servers, so one more than there are cores.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)' 2>/dev/null)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo psql test bench faults soak fuzz lint format sandbox constraints clean
 
@@ -21,7 +24,7 @@ psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 	@$(BIN)/python -m sandbox.demo psql
 
 test: $(PLUGINS)  ## Run the tests
-	$(BIN)/pytest --numprocesses=auto
+	$(BIN)/pytest --numprocesses=$(WORKERS)
 
 bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap beside its alternatives (some half an hour; ROUNDS=3 is quicker)
 	$(BIN)/python -m benchmarks $(if $(ROUNDS),--rounds=$(ROUNDS))

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MOST_ELSEWHERE = 5
 """Bots that are asked, twice each, to tell an outage from one bot's trouble."""
+RECORDS_BETWEEN_LOOKS = 10
+"""Records after which to look whether progress is to be reported."""
 MOST_DAYS = 36_500
 """Days from which on more make no difference: a century."""
 
@@ -103,14 +105,15 @@ class Extraction:
                 if span.finish(arrival.read.window, arrival.records):  # complete from the beginning on: further now?
                     self.checkpoints.advance(context, span)
                 continue
-            seen, place = span.page_came(arrival.read.window, arrival.number, len(arrival.page.data)), str(arrival)
+            seen, place = span.page_came(arrival.read.window, arrival.number), str(arrival)
             try:
-                for record in conformer.records(arrival.page, place):
+                for number, record in enumerate(conformer.records(arrival.page, place)):
+                    if not number % RECORDS_BETWEEN_LOOKS:  # a slow target may take minutes for a page
+                        span.report_progress(lambda: self.pool.records_left(span))
                     if span.admit(seen, record):  # the newest time; not an older copy from an overlap
                         yield self._announced.fit(record, place, warnings)
             except UnusableRecordError as error:
                 self.pool.fail(span, arrival.read, at_record(error, place))
-            span.report_progress(lambda: self.pool.records_left(span))
         span.require_complete()  # never a success with a hole
         warnings.sum_up()
 

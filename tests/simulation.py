@@ -153,7 +153,7 @@ def simulate(spans: Sequence[BotSpan], apis: Sequence[Api], answer: float, most_
         while current.arrived:
             arrival = current.arrived.popleft()
             if arrival.page is not None:
-                seen = current.span.page_came(arrival.read.window, arrival.number, len(arrival.page.data))
+                seen = current.span.page_came(arrival.read.window, arrival.number)
                 for moment in arrival.page.values_of("t"):
                     seen.tens[text_of(moment)] += 1
                 outcome.records += len(arrival.page.data)

@@ -33,6 +33,7 @@ from tests.leaks import leaks
 from tests.support import ROOT, TAP, config_for
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import TextIO
 
     from sandbox.postgres import Database
@@ -61,20 +62,22 @@ class Figures:
 class Soak:
     """One source and one target, with chances of their own."""
 
-    def __init__(self, seed: int, folder: Path, warehouse: Database) -> None:
+    def __init__(self, seed: int, folder: Path, warehouse: Database, bots: Mapping[str, int]) -> None:
         """Begin with bots that have a past, and an empty target.
 
         Args:
             seed: Decides how the API behaves and what goes wrong.
             folder: Where to keep the settings and the state.
             warehouse: An empty database to load into.
+            bots: The bots, and how many conversations each has had.
         """
         self.folder = folder
         self.figures = Figures()
         self._random = choose = random.Random(seed)
         now = int(time.time()) * 1000
         archive = Archive(seed)
-        for bot_name, conversations in BOTS.items():
+        self._bots = bots
+        for bot_name, conversations in bots.items():
             archive.add_bot(bot_name, conversations, now - 60 * DAY, now)
         self.faults = Sometimes(0.08, seed)
         behaviour = Behaviour(
@@ -145,7 +148,7 @@ class Soak:
             "request_timeout": 1,
             "start_date": time.strftime("%Y-%m-%d", time.gmtime(time.time() - 61 * 86_400)),
         }
-        self._config.write_text(json.dumps(config_for(url, *BOTS, **settings)))
+        self._config.write_text(json.dumps(config_for(url, *self._bots, **settings)))
 
     def _sync(self, kill_after: float | None) -> str:
         """Run the tap into the target; gives how that ended."""
@@ -208,7 +211,7 @@ def main(minutes: float, each: float, seed: int) -> None:
     failed = False
     while time.monotonic() < until:
         with tempfile.TemporaryDirectory() as folder, server(Path(folder, "data")) as warehouse:
-            soak = Soak(seed, Path(folder), warehouse)
+            soak = Soak(seed, Path(folder), warehouse, BOTS)
             figures = soak.run(min(each * 60, until - time.monotonic()))
         equal = "differ" if figures.wrong else "are equal"
         click.echo(f"Source and target {equal} after {figures.syncs.total()} syncs.")

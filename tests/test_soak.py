@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
     from sandbox.postgres import Database
 
+BOTS = {"busy": 200, "calm": 60, "small": 20, "single": 1, "silent": 0}
+
 
 @pytest.mark.parametrize("seed", [1])
 def test_a_short_soak_leaves_source_and_target_equal(tmp_path: Path, database: Database, seed: int) -> None:
     """What `make soak` does for half an hour."""
-    figures = Soak(seed, tmp_path, database).run(seconds=10)
+    figures = Soak(seed, tmp_path, database, BOTS).run(seconds=8)
     assert figures.wrong == []
     assert figures.syncs["complete"]
     assert figures.broken_answers

@@ -25,7 +25,7 @@ class Progress:
     start: datetime
     end: datetime
     clock: Callable[[], float] = time.monotonic
-    records: int = 0  # that have come
+    records: int = 0  # that have been taken, as fast as the target takes them
     windows: int = 0  # that are complete
     _began: float = field(init=False, default=0.0)
     _reported: float = field(init=False, default=0.0)

@@ -100,9 +100,8 @@ class BotSpan:
         is_filled = self.bookmark is not None and self.settings.is_end_given and self.bookmark >= self.settings.end
         return self.start >= self.settings.end or is_filled
 
-    def page_came(self, window: Window, number: int, records: int) -> Seen:
-        """Take note of a window's page, by its number, with so many records; gives what `admit` is to be handed."""
-        self.progress.records += records
+    def page_came(self, window: Window, number: int) -> Seen:
+        """Take note of a window's page, by its number; gives what `admit` is to be handed."""
         seen = self._seen.setdefault(window, Seen(WindowEdges(window)))
         if number == 1:  # what was counted of it before is read again
             seen.tens.clear()
@@ -115,6 +114,7 @@ class BotSpan:
             seen: What has been seen of its window.
             record: The record, conformed.
         """
+        self.progress.records += 1
         version, began = record.get(self.settings.version_field), record.get(self.settings.begin_field)
         if version is None:
             return True

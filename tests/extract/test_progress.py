@@ -1,8 +1,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
+import pytest
+from typing_extensions import override
+
+from sandbox.archive import DAY
+from tap_deepconverse.client import ExportStream
 from tap_deepconverse.extract.progress import Progress
+from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import NOW
+from tests.support import Collector, config_for
+
+if TYPE_CHECKING:
+    from singer_sdk.singerlib import Message
+
+    from sandbox.archive import Archive
+    from tests.conftest import Serve
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -63,3 +79,32 @@ def test_nothing_is_said_of_a_time_left_that_cannot_be_told() -> None:
     clock.now += 100
     assert progress.is_due
     assert " left" not in progress.report(START, 5_000)  # nothing has come lately
+
+
+@pytest.mark.parametrize("records_a_second", [5, 80, 2_000])
+def test_progress_is_reported_every_ten_to_fifteen_seconds_however_slow_the_target_is(
+    serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture, records_a_second: int
+) -> None:
+    archive.add_bot("bot", 4_000 if records_a_second > 1_000 else 400, NOW - DAY, NOW)
+    _, url = serve()
+    clock = Clock()
+
+    class SlowTarget(Collector):
+        @override
+        def write_message(self, message: Message) -> None:
+            if "record" in message.to_dict():
+                clock.now += 1 / records_a_second
+            reported.update({clock.now: None} if "complete until" in caplog.text else {})
+            caplog.clear()
+
+    reported: dict[float, None] = {}
+    tap = TapDeepConverse(config=config_for(url), message_writer=SlowTarget())
+    for stream in tap.streams.values():
+        assert isinstance(stream, ExportStream)
+        stream.extraction.spans["bot"].progress.clock = clock
+        began = clock.now
+        reported.clear()
+        stream.sync()
+        gaps = [later - earlier for earlier, later in pairwise([began, *reported])]
+        assert all(9.9 < gap <= 15 for gap in gaps)
+        assert clock.now - [began, *reported][-1] <= 15

@@ -57,7 +57,7 @@ def test_a_page_that_is_too_large_is_read_in_halves_down_to_single_records() -> 
 
 def test_an_older_copy_from_an_adjacent_window_is_not_emitted() -> None:
     bot = span()
-    first, second = bot.page_came(WINDOW, 1, 1), bot.page_came(Window(START + DAY, START + 2 * DAY), 1, 1)
+    first, second = bot.page_came(WINDOW, 1), bot.page_came(Window(START + DAY, START + 2 * DAY), 1)
     assert bot.admit(second, {"_id": "a", "t": moment(DAY), "v": 2})
     assert bot.admit(first, {"_id": "a", "t": moment(DAY), "v": 1})
     inside = {"_id": "b", "t": moment(60)}
@@ -69,7 +69,7 @@ def test_an_older_copy_from_an_adjacent_window_is_not_emitted() -> None:
 def test_a_span_with_a_window_left_out_is_not_complete() -> None:
     bot = span()
     for window in (WINDOW, Window(START + 2 * DAY, START + 3 * DAY)):
-        seen = bot.page_came(window, 1, 1)
+        seen = bot.page_came(window, 1)
         bot.admit(seen, {"_id": "a", "t": moment(window.end - START - 60)})
         bot.finish(window, 1)
     assert bot.complete_until.timestamp() == START + DAY
