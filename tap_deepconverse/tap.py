@@ -19,11 +19,11 @@ from tap_deepconverse.client import ExportStream
 from tap_deepconverse.connection_test import ConnectionTest
 from tap_deepconverse.extraction import FailedBotsError
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA
-from tap_deepconverse.singer.bookmarks import check_state
 from tap_deepconverse.singer.catalog import checked_catalog
 from tap_deepconverse.singer.files import json_object
 from tap_deepconverse.singer.log import keep_metrics_quiet, keep_quiet
 from tap_deepconverse.singer.signals import terminate
+from tap_deepconverse.singer.state_check import check_state
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.streams import STREAMS
 from tap_deepconverse.validation import config_problems, reasons_for, warn_of_unknown

@@ -11,7 +11,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from tap_deepconverse.extract.checkpoint import next_bookmark
 from tap_deepconverse.extract.density import Count
 from tap_deepconverse.records.timestamps import format_time, parse_time
-from tap_deepconverse.singer.bookmarks import COUNTS, read_bookmark
+from tap_deepconverse.singer.state_check import COUNTS, read_bookmark
 
 if TYPE_CHECKING:
     from singer_sdk import Stream

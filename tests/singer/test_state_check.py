@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_deepconverse.singer.bookmarks import UnreadableStateError, check_state, read_bookmark
+from tap_deepconverse.singer.state_check import UnreadableStateError, check_state, read_bookmark
 from tests.support import command, config_for, sync
 
 if TYPE_CHECKING:
