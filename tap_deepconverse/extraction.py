@@ -13,9 +13,10 @@ from singer_sdk.exceptions import FatalAPIError, SyncError
 from tap_deepconverse.api.errors import EveryBotError, describe
 from tap_deepconverse.api.outage import Outage
 from tap_deepconverse.api.rate_limit import RateLimiter
+from tap_deepconverse.extract.another_way import ExtractionError, at_record
 from tap_deepconverse.extract.pool import ReaderPool
 from tap_deepconverse.extract.selection import Selection
-from tap_deepconverse.extract.span import BotSpan, ExtractionError, SpanSettings, at_record
+from tap_deepconverse.extract.span import BotSpan, SpanSettings
 from tap_deepconverse.records.announced import AnnouncedSchema
 from tap_deepconverse.records.conform import Conformer, UndocumentedFields
 from tap_deepconverse.records.exclude import with_columns_left_out

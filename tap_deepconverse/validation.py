@@ -66,8 +66,13 @@ def unknown_settings(names: Iterable[str], schema: Mapping[str, Any]) -> dict[st
     """Find settings that do not exist, each with the nearest that does, if one is near. What is no name is left out."""
     known = schema["properties"]
     unknown = [name for name in names if name not in known and _SETTING_NAME.fullmatch(name)]
-    near = {name: get_close_matches(name.casefold(), known, n=1, cutoff=0.7) for name in unknown}
-    return {name: next(iter(near[name]), None) for name in unknown}
+    return {name: nearest_setting(name.casefold(), known) for name in unknown}
+
+
+def nearest_setting(name: str, known: Collection[str]) -> str | None:
+    """Find the setting that is meant: one that is written much like it, or of which it is a word: `bots`, `key`."""
+    of_word = [each for each in known if name.rstrip("s") in [word.rstrip("s") for word in each.split("_")]]
+    return next(iter([*get_close_matches(name, known, n=1, cutoff=0.7), *of_word]), None)
 
 
 def settings_in(environment: Mapping[str, str]) -> dict[str, str]:

@@ -234,6 +234,14 @@ def test_an_error_repeats_neither_the_key_nor_a_record(
         (422, {"errors": [{"detail": "The interval may be 31 days at most"}]}, "check `window_days`"),
         (400, {"detail": "end_time - start_time is too large"}, "check `window_days`"),
         (400, {"error": "start_time is older than 12 months"}, "and `start_date`"),
+        (400, {"error": "The time window is too wide"}, "check `window_days`"),
+        (400, {"message": "Maximum of 31 days between dates"}, "check `window_days`"),
+        (400, {"message": "The bot is disabled for 30 days"}, "check this bot's name in `bot_names`"),
+        (
+            404,
+            {"message": "Index out of range: no bot in this window of the console"},
+            "this bot's name in `bot_names`",
+        ),
         (400, {"Message": "per_page must be at most 500"}, "check `page_size`"),
         (400, {"error": {"message": "no such bot"}}, "(HTTP 400: no such bot); check this bot's name in `bot_names`"),
         (403, {"error": "Forbidden"}, "the API refuses the key (HTTP 403: Forbidden); check `api_key`"),
@@ -342,7 +350,7 @@ def test_only_some_of_many_times_that_cannot_be_read_are_named(
     lines = [r.getMessage() for r in caplog.records if "it is null in the target" in r.getMessage()]
     assert len(lines) == 10
     assert lines[-1].endswith("; more of these are counted, and not named")
-    assert "Bot 'bot', stream 'conversations': in all, 50 times in `startTime` that cannot be parsed" in caplog.text
+    assert "Bot 'bot', stream 'conversations': in all, 50 values in `startTime` that cannot be converted" in caplog.text
 
 
 def test_fields_that_are_others_in_each_record_do_not_fill_the_log(

@@ -181,9 +181,15 @@ def test_a_log_level_that_is_none_is_said_in_a_sentence(write_json: WriteJson) -
     )
 
 
-@pytest.mark.parametrize("given", ["lookback_day", "bot_name", "Page_Size", "api-key", "window_day"])
+@pytest.mark.parametrize(
+    "given", ["lookback_day", "bot_name", "Page_Size", "api-key", "window_day", "bots", "start", "key"]
+)
 def test_an_unknown_setting_is_a_warning_that_names_the_nearest(caplog: pytest.LogCaptureFixture, given: str) -> None:
-    nearest = {"lookback_day": "lookback_days", "bot_name": "bot_names", "window_day": "window_days"}
+    nearest = {"lookback_day": "lookback_days", "bot_name": "bot_names", "window_day": "window_days"} | {
+        "bots": "bot_names",
+        "start": "start_date",
+        "key": "api_key",
+    }
     TapDeepConverse(config={**VALID, given: "S3CRET"})
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert f"`{given}` is not a setting of this tap, and is ignored: did you mean `" in warning

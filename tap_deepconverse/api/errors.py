@@ -72,12 +72,17 @@ CLAUSES: dict[type[BaseException], sentences.Sentence] = {
     ConnectionResetError: sentences.RESET,
 }
 
+_SPAN = "(range|span|window|interval|period)"
+_MOST = r"\b(exceed\w*|most|max\w*|limit\w*|within|(long|larg|bigg?|wid)(e|er)?|than|days|hours)\b"
+
 # What to check, by what the API's own reason speaks of.
 CHECKS = {
     re.compile(r"per_?page|page.?size|limit must", re.IGNORECASE): "`page_size`",
-    re.compile(r"range|span|window|interval|period|\bdays?\b|(start|end|from|to)[ _]?(time|date)\b", re.IGNORECASE): (
-        "`window_days`, the longest range of time to ask for at once, and `start_date`"
-    ),
+    re.compile(
+        rf"(time|date|query)[ _-]?{_SPAN}|{_SPAN}\b.*{_MOST}|{_MOST}.*({_SPAN}|days|hours)\b"
+        r"|(start|end|from|to)[ _]?(time|date)\b",
+        re.IGNORECASE,
+    ): ("`window_days`, the longest range of time to ask for at once, and `start_date`"),
 }
 
 

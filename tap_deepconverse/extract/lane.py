@@ -10,14 +10,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tap_deepconverse.extract.span import ExtractionError
+from tap_deepconverse.extract.another_way import ExtractionError
 from tap_deepconverse.extract.windows import MOST_AHEAD, MOST_BEYOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
-    from tap_deepconverse.extract.last_page import MissingCursorError
+    from tap_deepconverse.extract.another_way import UnreadableWindow
     from tap_deepconverse.extract.span import BotSpan
     from tap_deepconverse.extract.windows import Window, WindowRead
     from tap_deepconverse.records.page import Page
@@ -146,7 +145,7 @@ class Lane:
         self.span.planner.learn(read, reading.records)
         self.arrived.append(Arrival(read, reading.number, reading.records, None))
 
-    def replace(self, reading: Reading, error: CursorRejectedError | PageTooLargeError | MissingCursorError) -> None:
+    def replace(self, reading: Reading, error: UnreadableWindow) -> None:
         """Take a window back that cannot be read as it was, to be read in another way if there is one."""
         self.active.remove(reading)
         self._forget(reading)

@@ -12,17 +12,17 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
 from tap_deepconverse.api.rate_limit import RateLimiter, StoppedError
+from tap_deepconverse.extract.another_way import UnreadableWindow, at_record
 from tap_deepconverse.extract.lane import Arrival, Lane, Reading
-from tap_deepconverse.extract.last_page import LastPage, MissingCursorError
-from tap_deepconverse.extract.span import BotSpan, at_record
+from tap_deepconverse.extract.last_page import LastPage
 from tap_deepconverse.records.page import UnusableRecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tap_deepconverse.extract.lane import Fetch
+    from tap_deepconverse.extract.span import BotSpan
     from tap_deepconverse.extract.windows import WindowRead
     from tap_deepconverse.records.page import Page
 
@@ -173,7 +173,7 @@ class ReaderPool:
             if reading not in lane.active:  # an earlier page of it has failed
                 return
             failure = failure or self._last_page.problem(page, reading.read, lane.span)
-            if isinstance(failure, CursorRejectedError | PageTooLargeError | MissingCursorError):
+            if isinstance(failure, UnreadableWindow):
                 lane.replace(reading, failure)
             elif failure:
                 lane.fail(reading.start, failure)

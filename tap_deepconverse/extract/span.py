@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
+from tap_deepconverse.api.errors import CursorRejectedError
+from tap_deepconverse.extract.another_way import ExtractionError, another_way
 from tap_deepconverse.extract.checkpoint import Coverage
 from tap_deepconverse.extract.density import Density
-from tap_deepconverse.extract.last_page import MissingCursorError
 from tap_deepconverse.extract.overlap import Overlap, WindowEdges
 from tap_deepconverse.extract.progress import Progress
 from tap_deepconverse.extract.seen import TEN_MINUTES, Seen
-from tap_deepconverse.extract.windows import FIRST_WINDOW, Window, WindowPlanner, WindowRead
+from tap_deepconverse.extract.windows import FIRST_WINDOW, Window, WindowPlanner
 from tap_deepconverse.records.timestamps import parse_time
 
 if TYPE_CHECKING:
@@ -23,18 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from tap_deepconverse.extract.another_way import UnreadableWindow
     from tap_deepconverse.extract.density import Count
     from tap_deepconverse.extract.selection import Selection
-    from tap_deepconverse.records.page import Page, UnusableRecordError
-
-
-class ExtractionError(Exception):
-    """A window of a bot cannot be read. The message says why, without the bot and the stream."""
-
-
-def at_record(error: UnusableRecordError, page: str) -> ExtractionError:
-    """Say which record it is that cannot be emitted, by its page."""
-    return ExtractionError(f"record {error.position} of {page} {error.reason}")
+    from tap_deepconverse.extract.windows import WindowRead
+    from tap_deepconverse.records.page import Page
 
 
 @dataclass(frozen=True)
@@ -93,6 +86,7 @@ class BotSpan:
         self.progress = Progress(self.start, self.settings.end)
         self._seen: dict[Window, Seen] = {}
         self._overlap = Overlap()
+        self._halved: set[str] = set()
 
     @property
     def is_empty(self) -> bool:
@@ -186,37 +180,11 @@ class BotSpan:
         else:
             self.logger.warning("%s: nothing to do up to %s, since `start_date` is %s", self.name, end, self.start)
 
-    def in_another_way(
-        self, read: WindowRead, error: CursorRejectedError | PageTooLargeError | MissingCursorError
-    ) -> list[WindowRead]:
-        """Say how else to read a window that cannot be read.
-
-        It is not documented whether a cursor may be followed with another number of records a page. So
-        smaller pages begin anew, in halves of the window: then only a small part of it, around what
-        is too large, comes to be read in the smallest pages.
-
-        Raises:
-            ExtractionError: If there is no other way.
-        """
-        if isinstance(error, CursorRejectedError):
-            if read.is_second_time:
-                how = "if the target is slower than a cursor lives, set `window_days` lower"
-                msg = f"{error}, twice in {read.window}; {how}"
-                raise ExtractionError(msg)
-            how, instead = "from its beginning, once", [replace(read, is_second_time=True)]
-        elif isinstance(error, MissingCursorError):
-            if len(read.window.halves()) == 1:
-                msg = f"{error}, in {read.window}; report it to DeepConverse"
-                raise ExtractionError(msg)
-            how, instead = "in halves", [replace(read, window=half, expected=0) for half in read.window.halves()]
-        else:
-            if read.page_size == 1:
-                msg = (
-                    f"{error}, not even one of a single record, in {read.window}; report it to DeepConverse if it stays"
-                )
-                raise ExtractionError(msg)
-            size = read.page_size // 2
-            how = f"in halves, in pages of {size} records; if this comes often, set `page_size` to that"
-            instead = [WindowRead(half, size) for half in read.window.halves()]
-        self.logger.warning("%s: %s; reading %s again %s", self.name, error, read.window, how)
+    def in_another_way(self, read: WindowRead, error: UnreadableWindow) -> list[WindowRead]:
+        """Say how else to read a window that cannot be read, and log it; see `another_way`."""
+        how, instead = another_way(read, error)
+        if how not in self._halved:  # a window is halved many times, which is worth a line for each size of pages
+            self.logger.warning("%s: %s; reading %s again %s", self.name, error, read.window, how)
+        if not isinstance(error, CursorRejectedError):
+            self._halved.add(how)
         return instead

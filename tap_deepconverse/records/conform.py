@@ -139,8 +139,7 @@ class Conformer:
         if not row.keys() <= self._documented:
             additional = {name: row.pop(name) for name in row.keys() - self._documented}
         if self.excluded:
-            additional = without(additional, self.excluded)
-            self._exclude_from_metadata(row, position, place)
+            additional = self._exclude(row, additional, position, place)
         for name, convert, as_it_is in self._plan:
             value = row.get(name)
             if is_shallow and value is not None:
@@ -151,28 +150,33 @@ class Conformer:
             try:
                 row[name] = None if value is None else convert(value)
             except ValueError as error:
-                row[name] = None
+                row[name] = kept = getattr(error, "kept", None)
+                fault = f"is {error}; it is" if kept is None else f"holds something that is {error}; that is"
                 self.warnings.warn(
-                    f"times in `{name}` that cannot be parsed",
-                    f"`{name}` of {name_of_record(row['_id'])} (record {position} of {place}) is {error}; "
-                    "it is null in the target",
+                    f"values in `{name}` that cannot be converted",
+                    f"`{name}` of {name_of_record(row['_id'])} (record {position} of {place}) {fault} null in the "
+                    "target",
                 )
         row["bot_name"] = self.bot_name
         if additional:
             self.undocumented.notice(set(additional))
         row[ADDITIONAL] = msgspec.Raw(_json.encode(additional)) if additional and is_shallow else additional or None
 
-    def _exclude_from_metadata(self, row: Record, position: int, place: str) -> None:
-        metadata = row.get("metadata")
-        if metadata is None:
-            return
-        row["metadata"] = without(metadata, self.excluded) if isinstance(metadata, dict | list) else None
-        if row["metadata"] is None:
+    def _exclude(self, row: Record, additional: Record | None, position: int, place: str) -> Record | None:
+        def lost(path: str) -> None:
             self.warnings.warn(
-                "records whose `metadata` is no object",
-                f"`metadata` of {name_of_record(row.get('_id'))} is no object (record {position} of {place}), so it "
+                "values that could not be searched for what `exclude_metadata` names",
+                f"`{path}` of {name_of_record(row.get('_id'))} is no object (record {position} of {place}), so it "
                 "cannot be searched for what `exclude_metadata` names; it is null in the target",
             )
+
+        metadata = row.get("metadata")
+        row["metadata"] = without(metadata, self.excluded, lost, "metadata")
+        if isinstance(metadata, int | float | Decimal):
+            row["metadata"] = None
+            lost("metadata")
+        rest: Record | None = without(additional, self.excluded, lost, ADDITIONAL)
+        return rest
 
 
 def _wrapped(record: Any) -> Any:

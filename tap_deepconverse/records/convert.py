@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from singer_sdk.singerlib.json import serialize_json
 
 from tap_deepconverse.records.timestamps import LATEST_SECONDS, format_seconds, format_time, parse_time
 
 Converter = Callable[[Any], Any]
+Key = TypeVar("Key", int, str)
 
 MOST_DIGITS = 300
 """Digits before the point that a number may have in a column for numbers."""
@@ -28,6 +29,14 @@ IDS = {"_id", "conversationId"}
 """Columns that hold an id."""
 
 
+class PartlyUnreadableError(ValueError):
+    """A part of a list or an object could not be converted; in what was `kept`, null stands in its place."""
+
+    def __init__(self, reason: ValueError, kept: Any) -> None:
+        super().__init__(*reason.args)
+        self.kept = kept
+
+
 def unwrapped(value: Any) -> Any:
     """Take an id or a number out of the form that a document database writes: `{"$oid": "…"}`."""
     while isinstance(value, dict) and len(value) == 1 and value.keys() <= EXTENDED_JSON:
@@ -40,9 +49,10 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else serialize_json(value, ensure_ascii=False)
 
 
-def as_id(value: Any) -> str:
+def as_id(value: Any) -> str | None:
     """Write an id as text."""
-    return as_text(unwrapped(value))
+    identity = unwrapped(value)
+    return None if identity is None else as_text(identity)
 
 
 def as_time(value: Any) -> str:
@@ -62,7 +72,10 @@ def as_list_of(convert: Converter) -> Converter:
 
     def as_list(value: Any) -> list[Any]:
         items = value if isinstance(value, list) else [value]
-        return [None if item is None else convert(item) for item in items]
+        try:
+            return list(_each({place: (convert, item) for place, item in enumerate(items)}).values())
+        except PartlyUnreadableError as error:
+            raise PartlyUnreadableError(error, list(error.kept.values())) from None
 
     return as_list
 
@@ -76,18 +89,20 @@ def as_integer(value: Any) -> int:
     """Read a whole number, written as a number or as text; raises ValueError for anything else."""
     number = as_number(value)
     if number != int(number):
-        raise ValueError
+        msg = "not a whole number"
+        raise ValueError(msg)
     return int(number)
 
 
 def as_number(value: Any) -> int | Decimal:
     """Read a number, written as such or as text; raises ValueError for anything else."""
+    msg = "not a number"
     try:
         number = Decimal(str(unwrapped(value)).strip())  # of anything but a number the text is none
     except ArithmeticError:
-        raise ValueError from None
+        raise ValueError(msg) from None
     if not number.is_finite() or number.adjusted() > MOST_DIGITS:
-        raise ValueError
+        raise ValueError(msg)
     return int(number) if number == number.to_integral_value() else number
 
 
@@ -98,7 +113,8 @@ def as_boolean(value: Any) -> bool:
         return True
     if text in {"false", "0"}:
         return False
-    raise ValueError
+    msg = "neither true nor false"
+    raise ValueError(msg)
 
 
 BY_TYPE: dict[str, Converter] = {
@@ -124,7 +140,7 @@ def converter_for(schema: Mapping[str, Any]) -> Converter:
     types = schema.get("type", [])
     kinds = [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
     if not kinds:
-        return lambda value: value  # any type, or `anyOf`: whoever writes such a schema takes what comes
+        return _as_it_is  # any type, or `anyOf`: whoever writes such a schema takes what comes
     if len(kinds) == 1:
         return _converter_for_type(kinds[0], schema)
     by_kind = [(EXACT.get(kind, object), _converter_for_type(kind, schema)) for kind in kinds]
@@ -135,7 +151,8 @@ def converter_for(schema: Mapping[str, Any]) -> Converter:
                 return convert(value)
             except ValueError:
                 continue
-        raise ValueError
+        msg = "of none of the types in the schema"
+        raise ValueError(msg)
 
     return as_first_that_fits
 
@@ -157,6 +174,25 @@ def _as_object_of(schema: Mapping[str, Any]) -> Converter:
 
     def as_object_of(value: Any) -> dict[str, Any]:
         fields = {name: each for name, each in as_object(value).items() if keeps_others or name in inner}
-        return {name: each if each is None or name not in inner else inner[name](each) for name, each in fields.items()}
+        return _each({name: (inner.get(name, _as_it_is), each) for name, each in fields.items()})
 
     return as_object_of
+
+
+def _each(items: Mapping[Key, tuple[Converter, Any]]) -> dict[Key, Any]:
+    """Convert each that is not null, and those after one that cannot be converted too."""
+    converted: dict[Key, Any] = {}
+    failure: ValueError | None = None
+    for key, (convert, value) in items.items():
+        try:
+            converted[key] = None if value is None else convert(value)
+        except ValueError as error:
+            failure = failure or error
+            converted[key] = getattr(error, "kept", None)
+    if failure:
+        raise PartlyUnreadableError(failure, converted)
+    return converted
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 COLUMNS = ("metadata.", "additional_fields.")
@@ -16,7 +16,7 @@ def with_columns_left_out(names: Sequence[str]) -> list[str]:
     return [*names, *(name.partition(".")[2] for name in names if name.startswith(COLUMNS))]
 
 
-def without(value: Any, names: Sequence[str]) -> Any:
+def without(value: Any, names: Sequence[str], lost: Callable[[str], None] = lambda _: None, path: str = "") -> Any:
     """Leave out of an object, or of each in a list, what `names` name.
 
     A name is a key, or keys with dots between them for what is nested. A key that holds dots itself is named as it
@@ -25,21 +25,26 @@ def without(value: Any, names: Sequence[str]) -> Any:
     Args:
         value: Parsed JSON. It is not changed.
         names: Names such as `__sys_userIp`, `browser_userMeta.email` or `__sys_user*`.
+        lost: Is told where text stands that would have to be searched: a part of a name, behind `path`.
+        path: Where the value stands, such as `metadata`.
 
     Returns:
         A copy without them. Text that would have to be searched may hold what is named, so null comes in its place.
     """
     if isinstance(value, list):
-        return [without(item, names) for item in value]
+        return [without(item, names, lost, path) for item in value]
     if isinstance(value, dict):
         kept = {}
         for key, inner in value.items():
             if any(_is_key(name, key) for name in names):
                 continue
             deeper = [name[len(key) + 1 :] for name in names if name.startswith(f"{key}.")]
-            kept[key] = without(inner, deeper) if deeper else inner
+            kept[key] = without(inner, deeper, lost, f"{path}.{key}") if deeper else inner
         return kept
-    return None if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    lost(path)
+    return None
 
 
 def _is_key(name: str, key: str) -> bool:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
-from tap_deepconverse.extract.span import BotSpan, ExtractionError
+from tap_deepconverse.extract.another_way import ExtractionError
+from tap_deepconverse.extract.last_page import MissingCursorError
 from tap_deepconverse.extract.windows import Window, WindowRead
 from tests.simulation import span_of
+
+if TYPE_CHECKING:
+    from tap_deepconverse.extract.span import BotSpan
 
 START, DAY = 1_767_225_600, 86_400
 WINDOW = Window(START, START + DAY)
@@ -41,6 +46,17 @@ def test_a_window_whose_cursor_is_rejected_is_read_again_once(caplog: pytest.Log
     assert "the cursor is rejected; reading the window from 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z" in caplog.text
     with pytest.raises(ExtractionError, match=r"twice in the window from .*; .* set `window_days` lower"):
         bot.in_another_way(again, CursorRejectedError("the cursor is rejected"))
+
+
+def test_a_window_that_is_halved_again_and_again_is_a_warning_or_two(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    bot = span()
+    for error, lines in ((MissingCursorError("no cursor"), 1), (PageTooLargeError("too large"), 2)):
+        caplog.clear()
+        for read in bot.in_another_way(WindowRead(WINDOW, 1000), error):
+            for half in bot.in_another_way(read, error):
+                bot.in_another_way(replace(half, page_size=500), error)
+        assert len(caplog.messages) == lines
 
 
 def test_a_page_that_is_too_large_is_read_in_halves_down_to_single_records() -> None:

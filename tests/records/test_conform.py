@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_deepconverse.records.conform import Conformer, UndocumentedFields
-from tap_deepconverse.records.page import parse_page
+from tap_deepconverse.records.page import UnusableRecordError, parse_page
 from tap_deepconverse.records.warnings import RecordWarnings
 from tap_deepconverse.streams import Conversations, Messages
 
@@ -73,6 +73,44 @@ def test_metadata_that_cannot_be_searched_is_null(caplog: pytest.LogCaptureFixtu
     (record,) = conformed({"_id": ID, "metadata": metadata}, is_shallow=False, excluded=("__sys_userIp",))
     assert record["metadata"] is None
     assert f"`metadata` of the record with _id '{ID}' is no object (record 1 of page 3 of the window)" in caplog.text
+
+
+def test_text_that_stands_where_an_excluded_name_leads_is_null_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    metadata = {"browser_userMeta": '{"email": "a@b.c"}', "plan": "pro"}
+    record = {"_id": ID, "metadata": metadata, "user": ["a@b.c", {"email": "a@b.c"}]}
+    (left,) = conformed(record, is_shallow=False, excluded=("browser_userMeta.email", "user.email"))
+    assert left["metadata"] == {"browser_userMeta": None, "plan": "pro"}
+    assert left["additional_fields"] == {"user": [None, {}]}
+    for path in ("metadata.browser_userMeta", "additional_fields.user"):
+        assert f"`{path}` of the record with _id '{ID}' is no object (record 1 of page 3 of the window)" in caplog.text
+    assert "a@b.c" not in caplog.text
+
+
+@both_ways
+def test_an_id_of_null_in_a_document_database_s_form_is_none(is_shallow: bool) -> None:  # noqa: FBT001
+    (message,) = conformed({"_id": ID, "conversationId": {"$oid": None}}, is_shallow=is_shallow, schema=Messages.schema)
+    assert message["conversationId"] is None
+    with pytest.raises(UnusableRecordError):
+        conformed({"_id": {"$oid": None}}, is_shallow=is_shallow, schema=Messages.schema)
+
+
+def test_of_an_object_only_what_cannot_be_converted_is_null(caplog: pytest.LogCaptureFixture) -> None:
+    inner = {"score": {"type": ["integer", "null"]}, "since": {"type": "string", "format": "date-time"}}
+    columns = {
+        "_id": {"type": "string"},
+        "metadata": {"type": ["object", "null"], "properties": inner},
+        "tags": {"type": ["array", "null"], "items": {"type": "number"}},
+    }
+    metadata = {"score": "many", "since": 1744750665, "plan": "pro"}
+    record = {"_id": ID, "metadata": metadata, "tags": [1, "two", None, "3"]}
+    (left,) = conformed(record, is_shallow=True, schema={"properties": columns})
+    assert left["metadata"] == {"score": None, "since": "2025-04-15T20:57:45.000000+00:00", "plan": "pro"}
+    assert left["tags"] == [1, None, None, 3]
+    for name in ("metadata", "tags"):
+        assert f"`{name}` of the record with _id '{ID}' (record 1 of page 3 of the window) holds something that is" in (
+            caplog.text
+        )
+    assert "many" not in caplog.text
 
 
 @both_ways
