@@ -171,8 +171,9 @@ class Conformer:
             )
 
         metadata = row.get("metadata")
-        row["metadata"] = without(metadata, self.excluded, lost, "metadata")
-        if isinstance(metadata, int | float | Decimal):
+        if isinstance(metadata, dict | list | str):
+            row["metadata"] = without(metadata, self.excluded, lost, "metadata")
+        elif metadata is not None:
             row["metadata"] = None
             lost("metadata")
         rest: Record | None = without(additional, self.excluded, lost, ADDITIONAL)

@@ -84,6 +84,8 @@ def test_text_that_stands_where_an_excluded_name_leads_is_null_with_a_warning(ca
     for path in ("metadata.browser_userMeta", "additional_fields.user"):
         assert f"`{path}` of the record with _id '{ID}' is no object (record 1 of page 3 of the window)" in caplog.text
     assert "a@b.c" not in caplog.text
+    (message,) = conformed({"_id": ID, "outMsg": "Hi"}, is_shallow=False, schema=Messages.schema, excluded=("a.b",))
+    assert message.keys() == Messages.schema["properties"].keys()
 
 
 @both_ways
