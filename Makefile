@@ -12,7 +12,7 @@ PIP := pip install --quiet --disable-pip-version-check
 WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test bench faults soak fuzz lint format sandbox plugin dist oldest constraints clean
+.PHONY: help demo psql test bench faults soak fuzz lint format sandbox plugin dist oldest next constraints clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -59,10 +59,16 @@ dist: $(ENVIRONMENT)  ## Build the wheel and the sdist into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
 
-# What uses the dependencies most; it takes a minute. The tests that need Meltano and loaders are left to `make test`.
-oldest: tools/.venv/ready  ## Run a part of the tests with the oldest dependencies that are allowed
-	tools/.venv/bin/pytest --numprocesses=$(WORKERS) -p no:cacheprovider tests/singer tests/test_tap.py tests/test_settings.py \
-		tests/test_client.py tests/test_incremental.py
+# What uses the dependencies most; it takes a minute or two. What needs Meltano and loaders is left to `make test`.
+PART := --numprocesses=$(WORKERS) -p no:cacheprovider tests/singer tests/test_tap.py tests/test_settings.py \
+	tests/test_client.py tests/test_incremental.py
+
+oldest: tools/.venv/oldest/ready  ## Run a part of the tests with the oldest dependencies that are allowed
+	tools/.venv/oldest/bin/pytest $(PART)
+
+next: tools/.venv/next/ready  ## Run a part of the tests with the next version of the SDK, if it has a pre-release
+	tools/.venv/next/bin/pip list --disable-pip-version-check | grep -i singer-sdk
+	tools/.venv/next/bin/pytest $(PART)
 
 constraints:  ## Pin the newest versions of the development tools that work together
 	rm -rf .venv
@@ -100,11 +106,19 @@ fuzz/.venv/ready: fuzz/requirements.txt pyproject.toml
 	fuzz/.venv/bin/$(PIP) --constraint constraints.txt --requirement fuzz/requirements.txt --editable .
 	touch $@
 
-tools/.venv/ready: $(ENVIRONMENT)
-	rm -rf tools/.venv
-	$(PYTHON) -m venv tools/.venv
-	$(BIN)/python -m tools.oldest > tools/.venv/constraints.txt
-	tools/.venv/bin/$(PIP) --constraint tools/.venv/constraints.txt --editable '.[test]'
+tools/.venv/oldest/ready: $(ENVIRONMENT)
+	rm -rf tools/.venv/oldest
+	$(PYTHON) -m venv tools/.venv/oldest
+	$(BIN)/python -m tools.oldest > tools/.venv/oldest/constraints.txt
+	tools/.venv/oldest/bin/$(PIP) --constraint tools/.venv/oldest/constraints.txt --editable '.[test]'
+	touch $@
+
+# In two steps, since pyproject.toml does not allow a version that has not been tried; pip says so, and goes on.
+tools/.venv/next/ready: pyproject.toml constraints.txt
+	rm -rf tools/.venv/next
+	$(PYTHON) -m venv tools/.venv/next
+	tools/.venv/next/bin/$(PIP) --constraint constraints.txt --editable '.[test]'
+	tools/.venv/next/bin/$(PIP) --upgrade --pre 'singer-sdk[msgspec,testing]'
 	touch $@
 
 benchmarks/.venv/ready: benchmarks/requirements.txt

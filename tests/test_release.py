@@ -22,7 +22,7 @@ import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.support import ROOT, config_for
-from tools import oldest, plugin
+from tools import oldest, plugin, release
 
 if TYPE_CHECKING:
     from tests.conftest import Serve, WriteJson
@@ -33,7 +33,7 @@ MELTANO_SCHEMA = json.loads(files("meltano").joinpath("schemas/meltano.schema.js
 DECOYS = [".env", "config.json", "state.json", "tests/data.jsonl", "output/rows.csv"]
 DECOYS += [f"tap_deepconverse/{name}" for name in (".env", "state.json", "__pycache__/tap.pyc", ".venv/python")]
 
-ONLY_AT_THE_HUB = {"domain_url", "keywords", "maintenance_status", "supported_python_versions"}
+ONLY_AT_THE_HUB = {"domain_url", "keywords", "maintenance_status", "quality", "supported_python_versions"}
 """Fields that Meltano Hub asks for, and that the schema of `meltano.yml` does not know."""
 
 OFFLINE = {
@@ -166,14 +166,34 @@ def test_the_plugin_is_valid_for_meltano() -> None:
 
 
 def test_every_dependency_has_a_lower_bound_to_try() -> None:
-    pins = oldest.constraints(PROJECT["dependencies"], ["click==99", "typing_extensions==99", "other==1"])
-    names = [pin.split("==")[0] for pin in pins]
-    assert len(pins) == len(set(names)) == len(PROJECT["dependencies"]) + 1
-    assert {"click==99", "typing_extensions==99"}.isdisjoint(pins)
-    assert "other==1" in pins
+    tools, pinned = (
+        ["pytest-xdist>=3", "click>=9"],
+        ["click==99", "pytest_xdist==4", "typing_extensions==99", "other==1"],
+    )
+    pins = oldest.constraints(PROJECT["dependencies"], tools, pinned)
+    assert pins[-1] == "pytest_xdist==4"
+    assert len(pins) == len(PROJECT["dependencies"]) + 1
+    assert len({pin.split("==")[0] for pin in pins}) == len(pins)
+    assert not any(pin.endswith("==99") for pin in pins)
 
 
 @pytest.mark.parametrize("line", ["click", "click<9", "click>=8,>=9"])
 def test_a_dependency_without_one_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match="needs one lower bound"):
         oldest.lower_bound(line)
+
+
+def test_a_release_needs_its_tag_version_changelog_and_address(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
+    (tmp_path / "plugin.yml").write_text(f"repo: https://{release.PLACEHOLDER}/tap-deepconverse\n")
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## [1.2.0] - unreleased\n\n- x\n")
+    assert release.problems("v1.1.0", tmp_path) == [
+        "the tag is v1.1.0, but the version in pyproject.toml is 1.2.0",
+        "CHANGELOG.md has to begin with 1.2.0 and its date",
+        "plugin.yml still has OWNER in the project's address",
+    ]
+    (tmp_path / "plugin.yml").write_text("repo: https://github.com/somebody/tap-deepconverse\n")
+    changelog = "# Changelog\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n- x\n\n## [1.1.0] - 2026-11-01\n\n- y\n"
+    (tmp_path / "CHANGELOG.md").write_text(changelog)
+    assert release.problems("v1.2.0", tmp_path) == []
+    assert release.notes(changelog) == "### Added\n\n- x\n"

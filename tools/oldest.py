@@ -1,6 +1,7 @@
 """Print constraints under which pip installs the oldest dependencies that are allowed: `make oldest`.
 
-They are the lower bounds in `pyproject.toml`, and for all else the versions in `constraints.txt`.
+They are the lower bounds in `pyproject.toml`, and for what only tests need the versions in `constraints.txt`. What the
+dependencies need themselves is not constrained: an old version may need another than a new one.
 """
 
 from __future__ import annotations
@@ -34,22 +35,24 @@ def lower_bound(line: str) -> tuple[str, str]:
     return canonicalize_name(requirement.name), versions[0]
 
 
-def constraints(dependencies: list[str], others: list[str]) -> list[str]:
-    """Combine lower bounds with the versions of everything else.
+def constraints(dependencies: list[str], tools: list[str], pinned: list[str]) -> list[str]:
+    """Combine the lower bounds of the dependencies with the known versions of the tests' own tools.
 
     Args:
         dependencies: What the tap depends on.
-        others: Lines such as `name==version`, for whatever else is installed.
+        tools: What the tests need besides.
+        pinned: Lines such as `name==version`.
 
     Returns:
         Lines such as `name==version`.
     """
     oldest = dict(lower_bound(line) for line in dependencies)
-    rest = [line for line in others if canonicalize_name(line.split("==")[0]) not in oldest]
-    return [f"{name}=={version}" for name, version in oldest.items()] + rest
+    names = {canonicalize_name(Requirement(line).name) for line in tools} - oldest.keys()
+    known = [line for line in pinned if canonicalize_name(line.split("==")[0]) in names]
+    return [f"{name}=={version}" for name, version in oldest.items()] + known
 
 
 if __name__ == "__main__":
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pinned = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-    print("\n".join(constraints(project["dependencies"], pinned)))  # noqa: T201
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    print("\n".join(constraints(project["dependencies"], project["optional-dependencies"]["test"], lines)))  # noqa: T201

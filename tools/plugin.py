@@ -82,6 +82,7 @@ def definition(tap: dict[str, Any], project: dict[str, Any]) -> dict[str, Any]:
         "executable": next(iter(project["scripts"])),
         "keywords": [keyword for keyword in project["keywords"] if keyword not in {"singer", "tap"}] + ["meltano_sdk"],
         "maintenance_status": "beta",
+        "quality": "unknown",
         "supported_python_versions": tap["supported_python_versions"],
         "capabilities": sorted(tap["capabilities"]),
         "settings_group_validation": [settings["required"]],
