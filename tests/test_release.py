@@ -145,11 +145,13 @@ def test_meltano_adds_installs_and_runs_the_plugin(wheel: Path, tmp_path: Path, 
     settings = run(meltano, "config", "list", "tap-deepconverse", "--all", cwd=project)
     assert [name for name in (s["name"] for s in written["settings"]) if f"\n{name} [env:" not in settings] == []
     _, url = serve()
-    variables = {
-        f"TAP_DEEPCONVERSE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in config_for(url).items()
-    }
-    messages = run(meltano, "invoke", "tap-deepconverse", cwd=project, **variables)
+    (project / ".env").write_text(
+        "".join(
+            f"TAP_DEEPCONVERSE_{name.upper()}='{value if isinstance(value, str) else json.dumps(value)}'\n"
+            for name, value in config_for(url).items()
+        )
+    )
+    messages = run(meltano, "invoke", "tap-deepconverse", cwd=project)
     assert sum('"RECORD"' in line and '"conversations"' in line for line in messages.splitlines()) == 50
 
 
