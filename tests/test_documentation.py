@@ -1,4 +1,4 @@
-"""README, `meltano.yml` and the tap say the same of every setting and stream."""
+"""README, `meltano.yml`, `plugin.yml` and the tap say the same of every setting and stream."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from tests.support import ROOT
 README = (ROOT / "README.md").read_text()
 MELTANO = yaml.safe_load((ROOT / "meltano.yml").read_text())
 (EXTRACTOR,) = MELTANO["plugins"]["extractors"]
+PLUGIN = yaml.safe_load((ROOT / "plugin.yml").read_text())
+DEFINITIONS = pytest.mark.parametrize("definition", [EXTRACTOR, PLUGIN], ids=["meltano.yml", "plugin.yml"])
 TAP = TapDeepConverse(validate_config=False)
 SETTINGS: dict[str, Any] = TAP.config_jsonschema["properties"]
 REQUIRED: list[str] = TAP.config_jsonschema["required"]
@@ -54,7 +56,8 @@ def test_the_readme_has_every_stream_and_field_as_it_is() -> None:
     assert rows_under("Streams") == streams + fields
 
 
-def test_meltano_has_every_setting_as_it_is() -> None:
+@DEFINITIONS
+def test_meltano_has_every_setting_as_it_is(definition: dict[str, Any]) -> None:
     expected = []
     for name, schema in SETTINGS.items():
         setting = {
@@ -68,20 +71,17 @@ def test_meltano_has_every_setting_as_it_is() -> None:
         if "default" in schema:
             setting["value"] = schema["default"]
         expected.append(setting)
-    assert EXTRACTOR["settings"] == expected
-    assert EXTRACTOR["settings_group_validation"] == [REQUIRED]
+    assert definition["settings"] == expected
+    assert definition["settings_group_validation"] == [REQUIRED]
 
 
-def test_meltano_has_every_stream_and_the_capabilities() -> None:
+@DEFINITIONS
+def test_meltano_has_the_capabilities(definition: dict[str, Any]) -> None:
+    assert definition["capabilities"] == sorted(capability.value for capability in TapDeepConverse.capabilities)
+
+
+def test_meltano_has_every_stream() -> None:
     assert EXTRACTOR["select"] == [f"{name}.*" for name in TAP.streams]
-    assert EXTRACTOR["capabilities"] == sorted(capability.value for capability in TapDeepConverse.capabilities)
-
-
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
-def test_files_that_are_spoken_of_are_there(name: str) -> None:
-    text = (ROOT / name).read_text()
-    links = [part.split(")")[0] for part in text.split("](")[1:]]
-    assert all((ROOT / link).exists() for link in links if not link.startswith(("http", "#")))
 
 
 def test_the_layout_has_every_module() -> None:
@@ -104,6 +104,15 @@ def test_the_changelog_is_at_this_version() -> None:
     headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
     assert headings[0].startswith(f"## [{version}]")
     assert TapDeepConverse.plugin_version == version
+
+
+def test_the_versions_of_python_are_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    prefix = "Programming Language :: Python :: 3."
+    versions = [f"3.{c.removeprefix(prefix)}" for c in project["classifiers"] if c.startswith(prefix)]
+    assert PLUGIN["supported_python_versions"] == versions
+    assert project["requires-python"] == f">={versions[0]}"
+    assert f"Python {versions[0]} to {versions[-1]}" in README
 
 
 def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:
