@@ -116,6 +116,15 @@ def server(data: Path) -> Iterator[Database]:
         yield database
 
 
+def programs() -> Path:
+    """Say where PostgreSQL's own programs are, such as `psql`.
+
+    Returns:
+        Their folder.
+    """
+    return Path(_library().POSTGRES_BIN_PATH)
+
+
 def new_folder(path: Path) -> Path:
     """Make an empty folder for a server's data.
 
@@ -149,5 +158,4 @@ def shell(data: Path, schema: str) -> int:
     environment = {**os.environ, "PGOPTIONS": f"-c search_path={schema}"}
     with server(data) as database:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the shell's, where it ends a query
-        program = _library().POSTGRES_BIN_PATH / "psql"
-        return subprocess.run([program, database.uri], env=environment, check=False).returncode  # noqa: S603
+        return subprocess.run([programs() / "psql", database.uri], env=environment, check=False).returncode  # noqa: S603

@@ -20,7 +20,7 @@ from sandbox.check import differences, expected_rows
 from sandbox.server import KEY, Sandbox
 from tests.leaks import leaks
 from tests.support import ROOT, config_for, sync
-from tests.warehouses import DUCKDB, DUCKDB_RECIPE, Warehouse, program
+from tests.warehouses import DUCKDB, Warehouse, program
 
 if TYPE_CHECKING:
     from tests.conftest import Serve, WriteJson
@@ -159,7 +159,7 @@ def meltano(tmp_path: Path) -> RunMeltano:
     (project / ".meltano").mkdir(parents=True)
     for plugins in ("extractors", "loaders"):
         (project / ".meltano" / plugins).symlink_to(ROOT / ".meltano" / plugins)
-    definition = (ROOT / "meltano.yml").read_text() + DUCKDB_RECIPE
+    definition = (ROOT / "meltano.yml").read_text()
 
     def run(loader: str, url: str, *bot_names: str, config: str = "", **variables: str) -> None:
         program(loader)
@@ -213,20 +213,6 @@ def place_of(warehouse: Warehouse) -> dict[str, str]:
     return {f"{warehouse.target.replace('-', '_').upper()}_{name.upper()}": warehouse.settings[name]}
 
 
-@pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_with_meltano(serve: Serve, meltano: RunMeltano, request: pytest.FixtureRequest, warehouse: str) -> None:
-    """Meltano discovers, selects, keeps the state and goes on from it."""
-    into: Warehouse = request.getfixturevalue(warehouse)
-    sandbox, url = serve()
-    for _ in range(2 if warehouse == "in_postgres" else 1):
-        meltano(into.target, url, *BOTS, **place_of(into))
-        for stream in STREAMS:
-            assert differences(expected_rows(sandbox, stream), into.rows(stream)) == []
-        sandbox.archive.live(sandbox.archive.lived_until + 10_000)
-    starts = {query["start_time"] for query in sandbox.requests if query["endpoint"] == "messages"}
-    assert len(starts) > 1 or warehouse != "in_postgres"
-
-
 def test_the_log_level_holds_through_meltano(
     serve: Serve, meltano: RunMeltano, in_jsonl: Warehouse, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,7 +225,7 @@ def test_the_log_level_holds_through_meltano(
     assert "Beginning sync" not in capsys.readouterr().err
 
 
-def test_duckdb_is_set_up_as_the_readme_has_it() -> None:
+def test_duckdb_is_set_up_as_the_recipe_has_it() -> None:
     lines = (ROOT / "sandbox/duckdb.txt").read_text().splitlines()
     assert DUCKDB["pip_url"] == " ".join(line.split(";")[0] for line in lines if not line.startswith("#"))
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
 LOADERS = {loader["name"]: loader for loader in PROJECT["plugins"]["loaders"]}
-README = (ROOT / "README.md").read_text()
-(DUCKDB_RECIPE,) = re.findall(r"```yaml\n(  - name: target-duckdb\n.*?)```", README, re.DOTALL)
+RECIPES = (ROOT / "docs/recipes.md").read_text()
+(DUCKDB_RECIPE,) = re.findall(r"```yaml\n(  - name: target-duckdb\n.*?)```", RECIPES, re.DOTALL)
 (DUCKDB,) = yaml.safe_load(DUCKDB_RECIPE)
 
 # In the loader's environment: nothing else needs DuckDB.

@@ -1,0 +1,210 @@
+"""Takes the recipes from `docs/recipes.md`, and runs them as they are printed.
+
+A comment before a fenced block says what it is: `not run: …`, `file: NAME` (to be saved), `part of: NAME` (a line of
+that file) or `meltano.yml: WHERE`. A block without a comment is a console: lines with `$ ` are run, the others are
+lines of the output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from sandbox.archive import DAY, Archive
+from sandbox.check import differences, expected_rows
+from sandbox.server import KEY
+from tests.support import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.server import Sandbox
+    from tests.warehouses import Warehouse
+
+DOCUMENT = ROOT / "docs" / "recipes.md"
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+)
+BOTS = ["shop-assistant", "r3-218210"]
+START = "2025-01-01"
+UNDOCUMENTED = "rating"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, what the comment before it says, and its text."""
+
+    language: str
+    mark: str
+    text: str
+
+    @property
+    def kind(self) -> str:
+        return self.mark.split(":")[0] or self.language
+
+    @property
+    def name(self) -> str:
+        return self.mark.partition(": ")[2]
+
+    @property
+    def commands(self) -> list[tuple[str, list[str]]]:
+        """The commands of a console, each with the lines of its output that are printed."""
+        commands: list[tuple[str, list[str]]] = []
+        for line in self.text.splitlines():
+            if line.startswith("$ "):
+                commands.append((line[2:], []))
+            else:
+                commands[-1][1].append(line)
+        return commands
+
+
+def sections() -> dict[str, str]:
+    """The text of each recipe, by its heading."""
+    _, *parts = re.split(r"^## ", DOCUMENT.read_text(), flags=re.MULTILINE)
+    return {heading: text for heading, _, text in (part.partition("\n") for part in parts)}
+
+
+def blocks(heading: str) -> list[Block]:
+    """The fenced blocks of a recipe, in their order."""
+    found = BLOCK.finditer(sections()[heading])
+    return [Block(each["language"], each["mark"] or "", each["text"]) for each in found]
+
+
+@dataclass
+class Folder:
+    """A folder in which recipes are followed.
+
+    Attributes:
+        path: The folder.
+        url: Where the Export API is.
+        variables: What else the environment holds.
+        programs: Folders of programs that are installed for the recipe.
+    """
+
+    path: Path
+    url: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    programs: list[Path] = field(default_factory=list)
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Run a command; gives its status and what it has written to standard output."""
+        folders = [Path(sys.executable).parent, *self.programs, os.environ["PATH"]]
+        environment = {
+            **os.environ,
+            "PATH": os.pathsep.join(map(str, folders)),
+            "MELTANO_AUTO_INSTALL": "false",
+            "TAP_DEEPCONVERSE_API_KEY": KEY,
+            "TAP_DEEPCONVERSE_API_URL": self.url,
+            "TAP_DEEPCONVERSE_START_DATE": START,
+            "TAP_DEEPCONVERSE_REQUESTS_PER_SECOND": "1000",
+            **self.variables,
+        }
+        done = subprocess.run(  # noqa: S603
+            ["bash", "-c", command],  # noqa: S607
+            env=environment, cwd=self.path, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        sys.stderr.write(done.stderr + done.stdout)  # where it is searched for what must not be logged
+        return done.returncode, done.stdout
+
+    def follow(self, heading: str) -> None:
+        """Do what a recipe says: save its files, and run its commands, which print what it says."""
+        for each in blocks(heading):
+            match each.kind:
+                case "console":
+                    for command, expected in each.commands:
+                        status, output = self.run(command)
+                        assert status == 0, command
+                        assert set(expected) <= set(output.splitlines()), command
+                case "file":
+                    (self.path / each.name).write_text(each.text)
+                case "meltano.yml":
+                    self._declare(each)
+                case "part of":
+                    assert each.commands[0][0] + "\n" in block_of_file(each.name).text
+                case kind:
+                    assert kind == "not run"
+
+    def _declare(self, block: Block) -> None:
+        path = self.path / "meltano.yml"
+        project = yaml.safe_load(path.read_text())
+        if block.name == "loaders":
+            project["plugins"]["loaders"] += yaml.safe_load(block.text)
+        else:
+            project["plugins"]["extractors"][0] |= yaml.safe_load(block.text)
+        path.write_text(yaml.safe_dump(project, sort_keys=False))
+
+
+def block_of_file(name: str) -> Block:
+    """The block that is to be saved under a name."""
+    (found,) = (each for heading in sections() for each in blocks(heading) if each.mark == f"file: {name}")
+    return found
+
+
+def two_bots() -> Archive:
+    """Two bots that have talked until a minute ago, each record with a field that no document names."""
+    now = int(time.time() - 60) * 1000
+    archive = Archive(seed=3)
+    for bot_name in BOTS:
+        archive.add_bot(bot_name, 60, now - 60 * DAY, now)
+        for record in (*archive.conversations[bot_name].values(), *archive.messages[bot_name].values()):
+            record[UNDOCUMENTED] = 1
+    return archive
+
+
+def wrong_rows(sandbox: Sandbox, warehouse: Warehouse) -> list[str]:
+    """Where a warehouse differs from the source, with the undocumented field where the tap puts it."""
+    found = []
+    for stream in ("conversations", "messages"):
+        expected = expected_rows(sandbox, stream)
+        for row in expected.values():
+            row["additional_fields"] = {UNDOCUMENTED: row.pop(UNDOCUMENTED)} if UNDOCUMENTED in row else None
+        found += differences(expected, warehouse.rows(stream))
+    return found
+
+
+def states(project: Folder) -> set[str]:
+    """The names of the states that a Meltano project keeps."""
+    with closing(sqlite3.connect(project.path / ".meltano" / "meltano.db")) as database:
+        return {name for (name,) in database.execute("SELECT state_id FROM state")}
+
+
+def bots_read_from(sandbox: Sandbox, day: str) -> set[str]:
+    """The bots that were read from the beginning of a day on; forgets the requests so far."""
+    moment = str(int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp()))
+    found = {query["bot_name"] for query in sandbox.requests if query["start_time"] == moment}
+    sandbox.requests.clear()
+    return found
+
+
+def columns_of(loader: str) -> dict[str, str]:
+    """What the table of columns says of a loader: by a column's name, what becomes of it."""
+    head, _, *rows = table("What each loader makes of the columns")
+    cells = {row[0].strip("`"): row[head.index(loader)] for row in rows}
+    return {name: cell for name, cell in cells.items() if cell}
+
+
+def new_project(path: Path, url: str, bots: list[str] | None = None, **variables: str) -> Folder:
+    """Make a Meltano project of this repository's `meltano.yml`, whose plugins are installed already."""
+    (path / ".meltano").mkdir(parents=True)
+    for plugins in ("extractors", "loaders"):
+        (path / ".meltano" / plugins).symlink_to(ROOT / ".meltano" / plugins)
+    (path / "meltano.yml").write_text((ROOT / "meltano.yml").read_text())
+    return Folder(path, url, {**({"TAP_DEEPCONVERSE_BOT_NAMES": json.dumps(bots)} if bots else {}), **variables})
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of a recipe's table, as lists of their cells."""
+    lines = [line for line in sections()[heading].splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]

@@ -1,0 +1,139 @@
+"""What `docs/recipes.md` says works as it is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.columns import columns_in_csv, columns_in_duckdb, columns_in_jsonl
+from tests.leaks import leaks
+from tests.recipes import (
+    BOTS,
+    DOCUMENT,
+    START,
+    Folder,
+    blocks,
+    bots_read_from,
+    columns_of,
+    new_project,
+    sections,
+    states,
+    two_bots,
+    wrong_rows,
+)
+from tests.support import ROOT, config_for
+from tests.warehouses import LOADERS, defaults, program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.archive import Archive
+    from tests.conftest import Serve, WriteJson
+    from tests.warehouses import Warehouse
+
+
+@pytest.fixture
+def archive() -> Archive:
+    return two_bots()
+
+
+@pytest.mark.parametrize("loader", ["JSONL", "CSV", "DuckDB"])
+def test_load_into(serve: Serve, tmp_path: Path, request: pytest.FixtureRequest, loader: str) -> None:
+    into: Warehouse = request.getfixturevalue(f"in_{loader.lower()}")
+    program(into.target)
+    sandbox, url = serve()
+    project = new_project(tmp_path / "project", url, BOTS)
+    project.follow(f"Load into {loader}")
+    for path in (project.path / "output").iterdir():
+        path.rename(tmp_path / path.name)
+    assert wrong_rows(sandbox, into) == []
+    expected = columns_of(loader)
+    match loader:
+        case "JSONL":
+            assert columns_in_jsonl(tmp_path) == expected
+        case "CSV":
+            assert columns_in_csv(tmp_path) == expected
+        case "DuckDB":
+            assert columns_in_duckdb(tmp_path / "warehouse.duckdb", expected) == expected
+
+
+def test_fewer_fields_on_one_of_several_machines(
+    serve: Serve, tmp_path: Path, archive: Archive, in_jsonl: Warehouse
+) -> None:
+    program(in_jsonl.target)
+    sandbox, url = serve()
+    project = new_project(tmp_path / "project", url)
+    project.follow("Choose bots, streams and fields")
+    project.follow("Share bots out over several machines")
+    (written,) = (project.path / "output").iterdir()
+    written.rename(tmp_path / "conversations.jsonl")
+    rows = in_jsonl.rows("conversations")
+    assert rows.keys() == archive.conversations["r3-218210"].keys()
+    assert all("locale" not in row and {"_id", "lastactionat", "tags"} <= row.keys() for row in rows.values())
+    assert leaks(json.dumps([row["metadata"] for row in rows.values()], default=str)) == set()
+    assert all(row["metadata"]["__sys_channel"] == "web" for row in rows.values())
+    assert {query["endpoint"] for query in sandbox.requests} == {"conversations"}
+    assert states(project) == {"dev:tap-deepconverse-to-target-jsonl:machine-2"}
+
+
+def test_without_meltano(serve: Serve, tmp_path: Path, write_json: WriteJson, in_jsonl: Warehouse) -> None:
+    """The state is kept whatever happens: a bot that fails, a target that dies."""
+    sandbox, url = serve()
+    folder = Folder(tmp_path, url, programs=[program("target-jsonl").parent])
+    write_json({**defaults(LOADERS["target-jsonl"]), "destination_path": str(tmp_path)}, "target.json")
+    write_json(config_for(url, *BOTS, start_date=START))
+    state = tmp_path / "state.json"
+    folder.follow("Run without Meltano, with cron")
+    first = state.read_text()
+    assert wrong_rows(sandbox, in_jsonl) == []
+    sandbox.requests.clear()
+
+    sandbox.archive.live(sandbox.archive.lived_until + 5_000)
+    write_json(config_for(url, *BOTS, "nobody", start_date=START))
+    assert folder.run("bash sync.sh")[0] == 1
+    assert bots_read_from(sandbox, START) == set()
+    second = state.read_text()
+    assert json.loads(second)["bookmarks"] != json.loads(first)["bookmarks"]
+    assert wrong_rows(sandbox, in_jsonl) == []
+
+    dying = tmp_path / "bin" / "target-jsonl"
+    dying.parent.mkdir()
+    dying.write_text("#!/bin/sh\ncat > /dev/null\nprintf '{\"bookm'\nexit 3\n")
+    dying.chmod(0o755)
+    folder.programs.insert(0, dying.parent)
+    assert folder.run("bash sync.sh")[0] == 3
+    assert state.read_text() == second
+
+
+def test_every_block_is_run_or_says_why_not() -> None:
+    followed = {"console", "file", "part of", "meltano.yml", "not run"}
+    assert {each.kind for heading in sections() for each in blocks(heading)} == followed
+    assert DOCUMENT.read_text().count("```") == 2 * sum(len(blocks(heading)) for heading in sections())
+    assert all(each.name for heading in sections() for each in blocks(heading) if each.kind == "not run")
+
+
+def test_every_link_leads_somewhere() -> None:
+    text = DOCUMENT.read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    assert len(links) > 10
+    for link in links:
+        name, _, anchor = link.partition("#")
+        path = (DOCUMENT.parent / name) if name else DOCUMENT
+        assert path.exists(), link
+        headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+def test_the_figures_of_scale_are_those_that_were_measured() -> None:
+    results = (ROOT / "benchmarks/RESULTS.md").read_text()
+    alone = re.findall(
+        r"^\| 100,000 conversations, no limit.*\n.*\n\| tap-deepconverse \| ([\d.]+) s", results, re.MULTILINE
+    )
+    loading = re.findall(r"^\| tap-deepconverse and target-postgres \| ([\d.]+) s", results, re.MULTILINE)
+    text = " ".join(sections()["Scale"].split())
+    assert f"The tap takes {alone[0]} s of CPU for 100,000 conversations" in text
+    assert f"about {100_000 / float(alone[0]) / 3_000:.0f} times what one key gets" in text
+    assert f"the two take {loading[0]} s together, which is {100_000 / float(loading[0]) / 3_000:.1f} times" in text

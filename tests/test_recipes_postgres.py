@@ -1,0 +1,150 @@
+"""The recipes for what runs every hour and every night, one after the other in one project, into PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox import postgres
+from sandbox.archive import DAY, Archive
+from tests.columns import columns_in_postgres
+from tests.recipes import BOTS, START, Folder, bots_read_from, columns_of, new_project, states, two_bots, wrong_rows
+from tests.support import config_for
+from tests.warehouses import program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.archive import Record
+    from sandbox.postgres import Database
+    from sandbox.server import Sandbox
+    from tests.conftest import Serve, WriteJson
+    from tests.warehouses import Warehouse
+
+BOT = BOTS[0]
+STATE = "dev:tap-deepconverse-to-target-postgres"
+MARCH_2024 = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp()) * 1000
+
+
+@dataclass
+class Pipeline:
+    """A source, a project, and the database that the project loads into."""
+
+    sandbox: Sandbox
+    project: Folder
+    warehouse: Warehouse
+    database: Database
+    write_json: WriteJson
+    now: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = self.archive.lived_until
+
+    @property
+    def archive(self) -> Archive:
+        return self.sandbox.archive
+
+    def load(self, start_date: str) -> None:
+        """Load one bot without a state, so that all from the start date on is read."""
+        self.warehouse.load(self.write_json(config_for(self.project.url, BOT, start_date=start_date)))
+
+    def converse(self, began_days_ago: int, ended_days_ago: int) -> Record:
+        """Hold a conversation, whose one message is at its end."""
+        conversation = self.archive.begin(BOT, self.now - began_days_ago * DAY)
+        self.archive.say(BOT, conversation, self.now - ended_days_ago * DAY, {"outMsg": "…"})
+        return conversation
+
+    def messages(self, *conversations: Record) -> set[str]:
+        """The ids of the messages of some conversations."""
+        ids = {conversation["_id"] for conversation in conversations}
+        return {key for key, message in self.archive.messages[BOT].items() if message["conversationId"] in ids}
+
+    def forget(self, *conversations: Record) -> None:
+        """Let the source delete some conversations, with their messages."""
+        for key in self.messages(*conversations):
+            del self.archive.messages[BOT][key]
+        for conversation in conversations:
+            del self.archive.conversations[BOT][conversation["_id"]]
+
+    def extracted_before(self, moment: datetime) -> set[str]:
+        query = f"SELECT _id FROM deepconverse.conversations WHERE _sdc_extracted_at < '{moment.replace(tzinfo=None)}'"  # noqa: S608
+        return {row["_id"] for row in self.database.execute(query)}
+
+    def flagged(self, stream: str) -> set[str]:
+        query = f"SELECT _id FROM deepconverse.{stream} WHERE _sdc_deleted_at IS NOT NULL"  # noqa: S608
+        return {row["_id"] for row in self.database.execute(query)}
+
+
+@pytest.fixture
+def pipeline(
+    serve: Serve, tmp_path: Path, in_postgres: Warehouse, database: Database, write_json: WriteJson
+) -> Pipeline:
+    program(in_postgres.target)
+    sandbox, url = serve(two_bots())
+    places = {"TARGET_POSTGRES_SQLALCHEMY_URL": database.sqlalchemy_url, "DATABASE_URL": database.uri}
+    project = new_project(tmp_path / "project", url, BOTS, **places)
+    project.programs = [postgres.programs()]
+    return Pipeline(sandbox, project, in_postgres, database, write_json)
+
+
+def test_hourly_a_backfill_and_nightly(pipeline: Pipeline) -> None:
+    """Each recipe finds the database and the state as the one before has left them, to save time."""
+    project, sandbox, archive = pipeline.project, pipeline.sandbox, pipeline.archive
+    long_ended = pipeline.converse(began_days_ago=50, ended_days_ago=49)
+    began_before = pipeline.converse(began_days_ago=40, ended_days_ago=5)
+    in_reach = pipeline.converse(began_days_ago=8, ended_days_ago=5)
+    scrubbed = pipeline.converse(began_days_ago=20, ended_days_ago=19)
+    went_on = pipeline.converse(began_days_ago=15, ended_days_ago=4)
+    project.follow("Load into PostgreSQL")
+    assert wrong_rows(sandbox, pipeline.warehouse) == []
+    assert columns_in_postgres(pipeline.database) == columns_of("PostgreSQL")
+    assert bots_read_from(sandbox, START) == {*BOTS}
+
+    archive.live(archive.lived_until + 5_000)
+    project.follow("Run every hour")
+    assert wrong_rows(sandbox, pipeline.warehouse) == []
+    assert bots_read_from(sandbox, START) == set()
+
+    in_march = [archive.hold_conversation(BOT, MARCH_2024 + day * DAY, pipeline.now) for day in range(1, 31)]
+    project.follow("Backfill a fixed span")
+    assert wrong_rows(sandbox, pipeline.warehouse) == []
+    assert bots_read_from(sandbox, "2024-03-01") == {*BOTS}
+    assert states(project) == {STATE}
+
+    lost = pipeline.messages(began_before, in_reach)
+    pipeline.forget(in_march[0], long_ended, began_before, in_reach)
+    scrubbed["metadata"]["browser_userMeta"]["email"] = None
+    project.follow("Look back further every night")
+    project.follow("Flag what the source has deleted")
+    assert pipeline.flagged("conversations") == {in_reach["_id"]}
+    assert pipeline.flagged("messages") == lost
+    row = pipeline.warehouse.rows("conversations")[scrubbed["_id"]]
+    assert row["metadata"]["browser_userMeta"]["email"] is None
+
+    archive.conversations[BOT][in_reach["_id"]] = in_reach
+    flag_where_the_api_selects_by_start_time(pipeline, went_on)
+
+
+def flag_where_the_api_selects_by_start_time(pipeline: Pipeline, went_on: Record) -> None:
+    """Nothing is flagged but what is gone.
+
+    Not read again are conversations that began before the start date, though one of them went on after it, and those
+    of another bot. One that is back in the source is not missing any more.
+    """
+    sandbox, archive = pipeline.sandbox, pipeline.archive
+    sandbox.behaviour = replace(sandbox.behaviour, select_by="startTime")
+    began = datetime.now(UTC)
+    start = began - timedelta(days=10)
+    recent = [each for each in archive.conversations[BOT].values() if each["startTime"] > start.timestamp() * 1000]
+    gone = next(each for each in recent if each["lastActionAt"] < pipeline.now - 5 * DAY)
+    lost = pipeline.messages(gone) | pipeline.flagged("messages")
+    pipeline.forget(gone)
+    pipeline.load(start.isoformat())
+    arguments = f"--set=began={began.isoformat()} --set=days=30 --set=start_date={start.isoformat()} --file=deleted.sql"
+    assert pipeline.project.run(f'psql "$DATABASE_URL" {arguments}')[0] == 0
+    assert pipeline.extracted_before(began) > {went_on["_id"], gone["_id"]}
+    assert pipeline.flagged("conversations") == {gone["_id"]}
+    assert pipeline.flagged("messages") == lost
