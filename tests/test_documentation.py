@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_the_readme_says_how_long_the_tap_is_patient() -> None:
     assert (patience.first_wait, patience.longest_wait, patience.total) == (1, 60, 360)
     assert LONGEST_RETRY_AFTER == 300
     assert "after 1 s, 2 s, 4 s and so on up to about a minute" in README
-    assert "gives up after six minutes" in README
+    assert "fails after six minutes" in README
     assert "asks to wait longer than five minutes" in README
 
 
@@ -121,3 +122,10 @@ def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert len(rows) > 5
     assert set(rows) <= set(measured)
+
+
+def test_what_users_ask_for_is_shown_by_tests_that_exist() -> None:
+    named = re.findall(r"\| `(tests/[\w/]+\.py)(?:::(\w+))?` \|$", (ROOT / "docs/asks.md").read_text(), re.MULTILINE)
+    assert len(named) == 15
+    for path, test in named:
+        assert f"def {test}" in (ROOT / path).read_text(), test

@@ -230,11 +230,11 @@ def test_duckdb_is_set_up_as_the_recipe_has_it() -> None:
     assert DUCKDB["pip_url"] == " ".join(line.split(";")[0] for line in lines if not line.startswith("#"))
 
 
-def test_the_readme_s_masking_as_it_is_written(
+def test_the_masking_of_the_docs_as_it_is_written(
     serve: Serve, archive: Archive, in_postgres: Warehouse, meltano: RunMeltano
 ) -> None:
     _, url = serve()
-    (recipe,) = re.findall(r"```yaml\n(    config: .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (recipe,) = re.findall(r"```yaml\n(    config: .*?)```", (ROOT / "docs/privacy.md").read_text(), re.DOTALL)
     without_metadata, without_email, *others = archive.conversations["bot"].values()
     without_metadata["metadata"] = None
     del without_email["metadata"]["browser_userMeta"]["email"]
