@@ -86,3 +86,16 @@ def run_dbt(
     command = [str(DBT), "--no-use-colors", *arguments, *options, "--vars", json.dumps(variables)]
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def counts(folder: Path) -> tuple[int, int]:
+    """Count what a build has done.
+
+    Args:
+        folder: The folder that dbt wrote to.
+
+    Returns:
+        How many models it has built, and how many tests have passed.
+    """
+    statuses = [result["status"] for result in json.loads((folder / "run_results.json").read_text())["results"]]
+    return statuses.count("success"), statuses.count("pass")
