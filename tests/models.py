@@ -29,7 +29,7 @@ def odd_archive() -> Archive:
         {"metadata": "no object"},
         {"metadata": {"browser_userHash": "abc", "browser_userMeta": {"email": ""}, "browser_isMobile": "True"}},
         {"metadata": {"browser_userMeta": "no object", "__sys_channel": "wh'atsapp", "browser_isMobile": "maybe"}},
-        {"metadata": {"draft": "true", "browser_userHash": 7}},
+        {"metadata": {"draft": "true", "browser_userHash": 7, "browser_referrer": "/"}},
         {"startTime": None},
     ]
     for number, fields in enumerate(unlike):
@@ -60,6 +60,30 @@ def go_on(archive: Archive) -> None:
     archive.live(archive.lived_until + 5_000)
     message, *_ = archive.messages["bot"].values()
     message["type"] = "AgentMessage"
+
+
+PARAMETERS = {
+    "channel": "__sys_channel",
+    "active_intent": "__sys_activeIntent",
+    "system_conversation_id": "__sys_conversationId",
+    "last_user_action_type": "__sys_userAction.type",
+    "last_user_action_text": "__sys_userAction.text",
+    "user_ip": "__sys_userIp",
+    "user_country": "__sys_userCountry",
+    "user_agent": "__sys_userAgent",
+    "device_family": "__sys_userAgentParsed.device.family",
+    "os_family": "__sys_userAgentParsed.os.family",
+    "os_major": "__sys_userAgentParsed.os.major",
+    "browser_family": "__sys_userAgentParsed.user_agent.family",
+    "browser_major": "__sys_userAgentParsed.user_agent.major",
+    "page_hostname": "browser_hostname",
+    "page_path": "browser_path",
+    "page_referrer": "browser_referrer",
+    "user_email": "browser_userMeta.email",
+    "user_hash": "browser_userHash",
+    "origin": "origin",
+}
+"""Columns of the staging model, and the parameter of `metadata` that each holds."""
 
 
 @dataclass
