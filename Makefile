@@ -1,12 +1,15 @@
 # Every target sets up what it needs: a virtual environment in .venv and Meltano's plugins in .meltano.
 PYTHON ?= python3
+
+# dbt may need another one: it does not start under Python 3.14.
+DBT_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 
 # Another Python gets an environment of its own in place of the one that is there, and so each has a mark of its own.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 ENVIRONMENT := .venv/ready-$(VERSION)
 PLUGINS := .meltano/ready-$(VERSION)
-MODELS := dbt/.venv/ready-$(VERSION)
+MODELS := dbt/.venv/ready-$(VERSION)-$(notdir $(DBT_PYTHON))
 PIP := pip install --quiet --disable-pip-version-check
 
 # Tests also wait, for processes and servers, so one more than there are cores.
@@ -86,7 +89,7 @@ $(PLUGINS): $(ENVIRONMENT) meltano.yml sandbox/duckdb.txt
 $(MODELS): dbt/requirements.txt | $(ENVIRONMENT)
 	@test -e $@ || rm -rf dbt/.venv
 	@echo "Installing dbt, for the models, into dbt/.venv: a quarter of a minute the first time ..."
-	@$(PYTHON) -m venv dbt/.venv
+	@$(DBT_PYTHON) -m venv dbt/.venv
 	@dbt/.venv/bin/$(PIP) --only-binary=:all: --requirement dbt/requirements.txt || \
 		echo "dbt cannot be installed here, so the models are left out. Nothing else needs it."
 	@touch $@

@@ -56,10 +56,10 @@ def odd_archive() -> Archive:
 
 
 def go_on(archive: Archive) -> None:
-    """Let conversations begin and go on, and let a message change, whose time stays."""
+    """Let conversations begin and go on, and let some messages change, whose times stay."""
     archive.live(archive.lived_until + 5_000)
-    message, *_ = archive.messages["bot"].values()
-    message["type"] = "AgentMessage"
+    for message in list(archive.messages["bot"].values())[:20]:
+        message["userActionType"] = "action_changed"
 
 
 PARAMETERS = {

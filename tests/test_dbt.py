@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,9 @@ from sandbox.demo import SCHEMA
 from tests.duckdb_tables import DuckDB
 from tests.models import PARAMETERS, Definitions, Expected, go_on, inside, odd_archive
 from tests.support import ROOT, config_for, sync
+from tests.warehouses import program
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from sandbox.archive import Archive, Record
@@ -91,10 +92,17 @@ def test_in_postgres(
     """With the defaults, from tables that the real loader has only appended to."""
     sandbox, url = serve(times="milliseconds")
     keyless: Record = {stream: {"__key_properties__": []} for stream in ("conversations", "messages")}
-    source = write_json(config_for(url, "bot", "other", start_date="2026-09-01", stream_maps=keyless))
-    in_postgres.load(source)
+    config = config_for(url, "bot", "other", start_date="2026-09-01", stream_maps=keyless)
+    first = sync(config)
     go_on(sandbox.archive)
-    in_postgres.load(source)
+    lines = map(json.dumps, first.messages + sync(config).messages)
+    subprocess.run(  # noqa: S603
+        [program("target-postgres"), "--config", write_json(in_postgres.settings)],
+        input="\n".join(lines),
+        text=True,
+        capture_output=True,
+        check=True,
+    )
     (copies,) = database.execute(f"SELECT count(*) - count(DISTINCT _id) AS n FROM {SCHEMA}.messages")  # noqa: S608
     assert copies["n"] > 500
 
@@ -127,7 +135,7 @@ def described() -> dict[str, set[str]]:
 
 
 def load(served: tuple[Sandbox, str], path: Path) -> DuckDB:
-    """Load twice, and once more a stale version of each conversation; the newest batch is first in the tables."""
+    """Load twice, and once more a stale version of each conversation; what is newer is before and after the older."""
     sandbox, url = served
     config = config_for(url, "bot", "other", start_date="2026-09-01")
     first = sync(config)
@@ -138,10 +146,12 @@ def load(served: tuple[Sandbox, str], path: Path) -> DuckDB:
     now = second.newest("conversations")
     stale = [record for record in first.records("conversations") if record != now[record["_id"]]]
     assert stale
+    newest = [{stream: second.records(stream)[half::2] for stream in streams} for half in (0, 1)]
     batches = [
-        ("2026-10-02T00:00:00", {stream: second.records(stream) for stream in streams}),
+        ("2026-10-02T00:00:00", newest[0]),
         ("2026-10-03T00:00:00", {"conversations": stale, "messages": []}),
         ("2026-10-01T00:00:00", {stream: first.records(stream) for stream in streams}),
+        ("2026-10-02T00:00:00", newest[1]),
     ]
     database = DuckDB(path)
     database.create(schemas, batches)
