@@ -29,8 +29,11 @@ DATA = FOLDER / "postgres"
 SCHEMA = "deepconverse"
 DAYS = 120
 STREAMS = ("conversations", "messages")
-QUERY = "SELECT origin, locale, count(*), avg(first_response_seconds) FROM deepconverse__conversations GROUP BY 1, 2;"
+QUERY = "SELECT device_family, count(*), avg(duration_seconds) FROM deepconverse__conversations GROUP BY 1;"
 QUERY_WITHOUT_MODELS = "SELECT locale, count(*) FROM conversations GROUP BY 1 ORDER BY 2 DESC;"
+
+SPINNER = "line"
+"""Made of characters that every terminal has."""
 
 console = Console(highlight=False)
 
@@ -46,14 +49,16 @@ def main() -> int:
         return 1
     data = new_folder(DATA)  # before the rest goes, while the link to root's data is still there
     for path in FOLDER.iterdir():
-        if path != data:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.is_dir() and path != data:
+            shutil.rmtree(path)
+        elif path != data:
+            path.unlink()
     sandbox = Sandbox(sample_archive(days=DAYS))
     with server(data) as warehouse, sandbox.running() as url:
         console.print(f"The sandbox plays the Export API at {url}, with 3 requests a second for each endpoint.\n")
         run_job("first", url, warehouse)
         first = {stream: warehouse_rows(warehouse, stream) for stream in STREAMS}
-        with console.status("The customers go on talking …"):
+        with console.status("The customers go on talking ...", spinner=SPINNER):
             time.sleep(2)
             sandbox.archive.live(int(time.time() * 1000))
             lived = time.monotonic()
@@ -72,9 +77,9 @@ def main() -> int:
         )
         if models.is_installed():
             build_models(warehouse, sandbox.archive, lived)
-        console.print("", rows_table(first, second))
+        console.print("", rows_table(first, second), "")
         if models.is_installed():
-            console.print(metrics_table(daily_metrics(warehouse), console))
+            console.print(metrics_table(daily_metrics(warehouse), console), "")
         else:
             console.print(f"The models are left out. {models.NOT_INSTALLED}.")
     console.print("To look further, open a shell on the database with [bold]make psql[/bold], and try for example:\n")
@@ -107,7 +112,7 @@ def run_job(which: str, url: str, warehouse: Database) -> None:
     }
     log = FOLDER / f"{which}-run.log"
     began = time.monotonic()
-    with console.status(f"{' '.join(command)} (the {which} run) …"), log.open("w") as output:
+    with console.status(f"{' '.join(command)} (the {which} run) ...", spinner=SPINNER), log.open("w") as output:
         status = subprocess.run(command, env=environment, stdout=output, stderr=output, check=False).returncode  # noqa: S603
     if status:
         console.print(log.read_text(), markup=False)
@@ -130,7 +135,7 @@ def build_models(warehouse: Database, archive: Archive, lived: float) -> None:
     folder = FOLDER / "dbt"
     folder.mkdir()
     began = time.monotonic()
-    with console.status("dbt build …"):
+    with console.status("dbt build ...", spinner=SPINNER):
         done = models.run_dbt(models.in_postgres(warehouse), folder.absolute(), "build")
     conversations = [each for records in archive.conversations.values() for each in records.values()]
     newest = max(conversations, key=lambda conversation: conversation["startTime"])["_id"]

@@ -72,7 +72,7 @@ def metrics_table(days: Sequence[Record], console: Console) -> Table:
     table = Table(
         title="The last two weeks, from the model deepconverse__daily_totals",
         title_justify="left",
-        caption="On the last day, most conversations have only just begun.",
+        caption="On the last day, many conversations have only just begun.",
         caption_justify="left",
     )
     table.add_column("day (UTC)", no_wrap=True)
