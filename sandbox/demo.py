@@ -1,25 +1,27 @@
-"""The main job, seen from beginning to end: Export API -> Meltano -> PostgreSQL (`make demo`)."""
+"""The main job, seen from beginning to end: Export API -> Meltano -> PostgreSQL -> dbt (`make demo`)."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
+from sandbox import models
 from sandbox.archive import sample_archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
 from sandbox.postgres import NOT_INSTALLED, is_installed, new_folder, server, shell
+from sandbox.report import daily_metrics, metrics_table, rows_table
 from sandbox.server import KEY, Sandbox
 
 if TYPE_CHECKING:
+    from sandbox.archive import Archive
     from sandbox.postgres import Database
 
 FOLDER = Path("output/demo")
@@ -27,47 +29,61 @@ DATA = FOLDER / "postgres"
 SCHEMA = "deepconverse"
 DAYS = 120
 STREAMS = ("conversations", "messages")
-OUTCOMES = ("resolved", "informed", "liveChat")
-QUERY = "SELECT locale, count(*) FROM conversations GROUP BY 1 ORDER BY 2 DESC;"
+QUERY = "SELECT device_family, count(*), avg(duration_seconds) FROM deepconverse__conversations GROUP BY 1;"
+QUERY_WITHOUT_MODELS = "SELECT locale, count(*) FROM conversations GROUP BY 1 ORDER BY 2 DESC;"
+
+SPINNER = "line"
+"""Made of characters that every terminal has."""
 
 console = Console(highlight=False)
 
 
 def main() -> int:
-    """Run the job twice, with some life in between, and compare the warehouse with the source.
+    """Run the job twice, with some life in between, compare the warehouse with the source, and build the models.
 
     Returns:
-        The exit status: 0 if the warehouse holds just what the source holds.
+        The exit status: 0 if the warehouse holds just what the source holds, and the models are built.
     """
     if not is_installed():
         console.print(f"{NOT_INSTALLED}. The demo needs it; the tap does not.")
         return 1
     data = new_folder(DATA)  # before the rest goes, while the link to root's data is still there
     for path in FOLDER.iterdir():
-        if path != data:
+        if path.is_dir() and path != data:
+            shutil.rmtree(path)
+        elif path != data:
             path.unlink()
     sandbox = Sandbox(sample_archive(days=DAYS))
     with server(data) as warehouse, sandbox.running() as url:
         console.print(f"The sandbox plays the Export API at {url}, with 3 requests a second for each endpoint.\n")
         run_job("first", url, warehouse)
         first = {stream: warehouse_rows(warehouse, stream) for stream in STREAMS}
-        with console.status("The customers go on talking …"):
+        with console.status("The customers go on talking ...", spinner=SPINNER):
             time.sleep(2)
             sandbox.archive.live(int(time.time() * 1000))
+            lived = time.monotonic()
             time.sleep(1)
         run_job("second", url, warehouse)
         second = {stream: warehouse_rows(warehouse, stream) for stream in STREAMS}
-
-    wrong = [line for stream in STREAMS for line in differences(expected_rows(sandbox, stream), second[stream])]
-    if wrong:
-        console.print(f"[red]The warehouse and the source differ in {len(wrong)} rows:[/red]", *wrong[:10], sep="\n")
-        return 1
-    total = sum(map(len, second.values()))
-    console.print(f"Compared with the source row by row: all {total:,} rows are there, and every value is the same.\n")
-    console.print(rows_table(first, second))
-    console.print(outcomes_table(second["conversations"]))
+        wrong = [line for stream in STREAMS for line in differences(expected_rows(sandbox, stream), second[stream])]
+        if wrong:
+            console.print(
+                f"[red]The warehouse and the source differ in {len(wrong)} rows:[/red]", *wrong[:10], sep="\n"
+            )
+            return 1
+        total = sum(map(len, second.values()))
+        console.print(
+            f"Compared with the source row by row: all {total:,} rows are there, and every value is the same."
+        )
+        if models.is_installed():
+            build_models(warehouse, sandbox.archive, lived)
+        console.print("", rows_table(first, second), "")
+        if models.is_installed():
+            console.print(metrics_table(daily_metrics(warehouse), console), "")
+        else:
+            console.print(f"The models are left out. {models.NOT_INSTALLED}.")
     console.print("To look further, open a shell on the database with [bold]make psql[/bold], and try for example:\n")
-    console.print(f"  {QUERY}\n", soft_wrap=True)
+    console.print(f"  {QUERY if models.is_installed() else QUERY_WITHOUT_MODELS}\n", soft_wrap=True)
     return 0
 
 
@@ -96,13 +112,42 @@ def run_job(which: str, url: str, warehouse: Database) -> None:
     }
     log = FOLDER / f"{which}-run.log"
     began = time.monotonic()
-    with console.status(f"{' '.join(command)} (the {which} run) …"), log.open("w") as output:
+    with console.status(f"{' '.join(command)} (the {which} run) ...", spinner=SPINNER), log.open("w") as output:
         status = subprocess.run(command, env=environment, stdout=output, stderr=output, check=False).returncode  # noqa: S603
     if status:
         console.print(log.read_text(), markup=False)
         console.print(f"[red]The {which} run failed with status {status}.[/red]")
         sys.exit(1)
     console.print(f"{' '.join(command)}: the {which} run took {time.monotonic() - began:.0f} s; its log is {log}.")
+
+
+def build_models(warehouse: Database, archive: Archive, lived: float) -> None:
+    """Run `dbt build`, and say how long the newest conversation took from the source to the models.
+
+    Args:
+        warehouse: Where the tables are, and the models go.
+        archive: The source.
+        lived: When the newest conversation came into the source, by the monotonic clock.
+
+    Raises:
+        SystemExit: If the build fails, or that conversation is not in the models; dbt's output is shown first.
+    """
+    folder = FOLDER / "dbt"
+    folder.mkdir()
+    began = time.monotonic()
+    with console.status("dbt build ...", spinner=SPINNER):
+        done = models.run_dbt(models.in_postgres(warehouse), folder.absolute(), "build")
+    conversations = [each for records in archive.conversations.values() for each in records.values()]
+    newest = max(conversations, key=lambda conversation: conversation["startTime"])["_id"]
+    query = f"SELECT * FROM {models.SCHEMA}.deepconverse__conversations WHERE conversation_id = '{newest}'"  # noqa: S608
+    if done.returncode or not warehouse.execute(query):
+        console.print(done.stdout, done.stderr, markup=False)
+        console.print("[red]dbt build failed, or has not built all rows.[/red]")
+        sys.exit(1)
+    now = time.monotonic()
+    built, passed = models.counts(folder)
+    console.print(f"dbt build: {built} models built and {passed} tests passed in {now - began:.0f} s; see {folder}.")
+    console.print(f"From a new conversation in the source to its row in the models: {now - lived:.0f} s.")
 
 
 def warehouse_rows(warehouse: Database, stream: str) -> Rows:
@@ -118,47 +163,6 @@ def warehouse_rows(warehouse: Database, stream: str) -> Rows:
     return received_rows(warehouse.execute(f"SELECT * FROM {SCHEMA}.{stream}"))  # noqa: S608
 
 
-def rows_table(first: dict[str, Rows], second: dict[str, Rows]) -> Table:
-    """Show how many rows there are, and what the second run picked up.
-
-    Args:
-        first: The rows of each stream after the first run.
-        second: The same after the second.
-
-    Returns:
-        A table with a line for each bot and stream.
-    """
-    table = Table("bot", "stream", title="Rows in the warehouse after two runs", title_justify="left")
-    for heading in ("first run", "then new", "updated", "in all"):
-        table.add_column(heading, justify="right")
-    for bot_name in sorted({row["bot_name"] for row in second["conversations"].values()}):
-        for stream in STREAMS:
-            old = {key: row for key, row in first[stream].items() if row["bot_name"] == bot_name}
-            now = {key: row for key, row in second[stream].items() if row["bot_name"] == bot_name}
-            updated = sum(row != now[key] for key, row in old.items())
-            table.add_row(bot_name, stream, *(f"{n:,}" for n in (len(old), len(now) - len(old), updated, len(now))))
-    return table
-
-
-def outcomes_table(conversations: Rows) -> Table:
-    """Show how the conversations ended.
-
-    Args:
-        conversations: Their rows.
-
-    Returns:
-        A table with a line for each bot.
-    """
-    table = Table("bot", title="How the conversations ended (a conversation may count twice)", title_justify="left")
-    for heading in ("resolved", "informed", "to a live agent", "conversations"):
-        table.add_column(heading, justify="right")
-    ended = Counter((row["bot_name"], tag) for row in conversations.values() for tag in row["tags"])
-    for bot_name, total in sorted(Counter(row["bot_name"] for row in conversations.values()).items()):
-        counts = [ended[bot_name, tag] for tag in OUTCOMES]
-        table.add_row(bot_name, *(f"{n:,} ({n / total:.0%})" for n in counts), f"{total:,}")
-    return table
-
-
 def look() -> int:
     """Open a shell on the demo's database (`make psql`).
 
@@ -168,7 +172,7 @@ def look() -> int:
     if not (DATA / "PG_VERSION").exists():
         console.print("There is no demo database yet: run [bold]make demo[/bold] first.")
         return 1
-    return shell(DATA, SCHEMA)
+    return shell(DATA, f"{models.SCHEMA},{SCHEMA}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+{{ deepconverse.daily_metrics([]) }}

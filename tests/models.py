@@ -1,0 +1,238 @@
+"""An archive with all that may be odd, and what the dbt models should hold of it, by another way than theirs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from sandbox.archive import DAY, Archive
+from sandbox.check import expected_rows
+from tests.conftest import NOW
+
+if TYPE_CHECKING:
+    from sandbox.archive import Record
+    from sandbox.server import Sandbox
+
+
+def odd_archive() -> Archive:
+    """Two bots, and all that a conversation or a message may lack."""
+    archive = Archive(seed=11)
+    for bot_name in ("bot", "other"):
+        archive.add_bot(bot_name, 60, NOW - 5 * DAY, NOW - DAY)
+    unlike: list[Record] = [
+        {"tags": None, "metadata": None},
+        {"tags": [], "metadata": {}},
+        {"tags": ["Resolved", 'it\'s "done"', None]},
+        {"tags": ["informed", "liveChat"], "locale": None},
+        {"metadata": "no object"},
+        {"metadata": {"browser_userHash": "abc", "browser_userMeta": {"email": ""}, "browser_isMobile": "True"}},
+        {"metadata": {"browser_userMeta": "no object", "__sys_channel": "wh'atsapp", "browser_isMobile": "maybe"}},
+        {"metadata": {"draft": "true", "browser_userHash": 7, "browser_referrer": "/"}},
+        {"startTime": None},
+    ]
+    for number, fields in enumerate(unlike):
+        archive.begin("bot", NOW - DAY + number * 1000).update(fields)
+    question, answer = {"type": "UserInput", "userInput": "?"}, {"outMsg": "!"}
+    scripts: list[list[tuple[int, Record]]] = [
+        [(0, answer)],
+        [(0, question)],
+        [(0, answer), (1000, question)],
+        [(0, answer), (0, question), (60_000, answer)],
+        [(0, question), (2500, {"type": "AgentMessage"}), (2500, answer), (2500, question)],
+        [(0, question), (1000, {"type": None}), (2000, {"type": "SystemEvent"}), (3000, answer)],
+    ]
+    for script in scripts:
+        conversation = archive.begin("other", NOW - DAY // 2)
+        for offset, message in script:
+            archive.say("other", conversation, NOW - DAY // 2 + offset, message)
+    for identity in ("f" * 32, None):
+        unknown = {"_id": identity, "lastActionAt": 0}
+        archive.say("other", unknown, NOW - DAY, question)
+        archive.say("other", unknown, NOW - DAY, answer)
+    archive.lived_until = NOW - DAY // 4
+    return archive
+
+
+def go_on(archive: Archive) -> None:
+    """Let conversations begin and go on, and let some messages change, whose times stay."""
+    archive.live(archive.lived_until + 5_000)
+    for message in list(archive.messages["bot"].values())[:20]:
+        message["userActionType"] = "action_changed"
+
+
+PARAMETERS = {
+    "channel": "__sys_channel",
+    "active_intent": "__sys_activeIntent",
+    "system_conversation_id": "__sys_conversationId",
+    "last_user_action_type": "__sys_userAction.type",
+    "last_user_action_text": "__sys_userAction.text",
+    "user_ip": "__sys_userIp",
+    "user_country": "__sys_userCountry",
+    "user_agent": "__sys_userAgent",
+    "device_family": "__sys_userAgentParsed.device.family",
+    "os_family": "__sys_userAgentParsed.os.family",
+    "os_major": "__sys_userAgentParsed.os.major",
+    "browser_family": "__sys_userAgentParsed.user_agent.family",
+    "browser_major": "__sys_userAgentParsed.user_agent.major",
+    "page_hostname": "browser_hostname",
+    "page_path": "browser_path",
+    "page_referrer": "browser_referrer",
+    "user_email": "browser_userMeta.email",
+    "user_hash": "browser_userHash",
+    "origin": "origin",
+}
+"""Columns of the staging model, and the parameter of `metadata` that each holds."""
+
+
+@dataclass
+class Definitions:
+    """The package's variables, as far as the tests set them."""
+
+    resolved: set[str] = field(default_factory=lambda: {"resolved"})
+    agents: set[str] = field(default_factory=set)
+    ignored: set[str] = field(default_factory=set)
+    customer: tuple[str, ...] = ("browser_userMeta.email", "browser_userHash")
+    metadata_columns: dict[str, str] = field(default_factory=dict)
+    include_drafts: bool = False
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        return {
+            "deepconverse_resolved_tags": sorted(self.resolved),
+            "deepconverse_agent_message_types": sorted(self.agents),
+            "deepconverse_ignored_message_types": sorted(self.ignored),
+            "deepconverse_customer_parameters": list(self.customer),
+            "deepconverse_metadata_columns": self.metadata_columns,
+            "deepconverse_include_drafts": self.include_drafts,
+        }
+
+
+def inside(metadata: Any, path: str) -> str | None:
+    """A parameter as text."""
+    for name in path.split("."):
+        metadata = metadata.get(name) if isinstance(metadata, dict) else None
+    return str(metadata).lower() if isinstance(metadata, bool) else None if metadata is None else str(metadata)
+
+
+def truth(text: str | None) -> bool | None:
+    return {"true": True, "false": False}.get((text or "").lower())
+
+
+class Expected:
+    """The marts over an archive."""
+
+    def __init__(self, sandbox: Sandbox, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self.sources = {stream: expected_rows(sandbox, stream) for stream in ("conversations", "messages")}
+        for row in (row for rows in self.sources.values() for row in rows.values()):
+            row.update({name: value.replace(tzinfo=None) for name, value in row.items() if hasattr(value, "tzinfo")})
+        self.messages = self._messages()
+        self.conversations = [self._conversation(row) for row in self.sources["conversations"].values()]
+        self.daily_metrics = self._daily("bot_name", "locale", "channel")
+        self.daily_totals = self._daily()
+
+    def _messages(self) -> list[Record]:
+        by_conversation = defaultdict(list)
+        for row in self.sources["messages"].values():
+            by_conversation[row["conversationid"]].append(row)
+        found = []
+        for identity, rows in by_conversation.items():
+            rows.sort(key=lambda row: (row["time"], row["type"] != "UserInput", row["_id"]))
+            for number, row in enumerate(rows, 1):
+                conversation = self.sources["conversations"].get(identity)
+                is_counted = row["type"] is not None and row["type"] not in self.definitions.ignored
+                agents = self.definitions.agents
+                found.append(
+                    {
+                        "message_id": row["_id"],
+                        "conversation_id": identity,
+                        "has_conversation": conversation is not None,
+                        "bot_name": (conversation or row)["bot_name"],
+                        "locale": conversation["locale"] if conversation else None,
+                        "message_number": number if identity else None,
+                        "sent_at": row["time"],
+                        "message_type": row["type"],
+                        "is_from_customer": row["type"] == "UserInput" if is_counted else None,
+                        "is_from_agent": row["type"] in agents if agents and is_counted else None,
+                        "user_action_type": row["useractiontype"],
+                    }
+                )
+        return found
+
+    def _conversation(self, row: Record) -> Record:
+        messages = [message for message in self.messages if message["conversation_id"] == row["_id"]]
+        customers = [m["sent_at"] for m in messages if m["is_from_customer"]]
+        others = [m["sent_at"] for m in messages if m["is_from_customer"] is False]
+        asked = min(customers, default=None)
+        answered = min((moment for moment in others if asked and moment >= asked), default=None)
+        tags, metadata = set(row["tags"] or []), row["metadata"]
+        is_resolved, is_informed = bool(tags & self.definitions.resolved), "informed" in tags
+        is_handed_over = "liveChat" in tags
+        identities = [inside(metadata, path) for path in self.definitions.customer]
+        columns = self.definitions.metadata_columns
+        return {
+            "conversation_id": row["_id"],
+            "bot_name": row["bot_name"],
+            "locale": row["locale"],
+            "channel": inside(metadata, "__sys_channel"),
+            "customer_id": next(filter(None, identities), None),
+            "started_at": row["starttime"],
+            "last_action_at": row["lastactionat"],
+            "duration_seconds": seconds(row["starttime"], row["lastactionat"]),
+            "is_resolved": is_resolved,
+            "is_informed": is_informed,
+            "is_handed_over": is_handed_over,
+            "is_self_service": (is_resolved or is_informed) and not is_handed_over,
+            "messages": len(messages),
+            "customer_messages": len(customers),
+            "other_side_messages": len(others),
+            "agent_messages": sum(bool(m["is_from_agent"]) for m in messages) if self.definitions.agents else None,
+            "first_message_at": min((m["sent_at"] for m in messages), default=None),
+            "last_message_at": max((m["sent_at"] for m in messages), default=None),
+            "first_customer_message_at": asked,
+            "first_response_at": answered,
+            "first_response_seconds": seconds(asked, answered),
+            "active_intent": inside(metadata, "__sys_activeIntent"),
+            "user_country": inside(metadata, "__sys_userCountry"),
+            "device_family": inside(metadata, "__sys_userAgentParsed.device.family"),
+            "os_family": inside(metadata, "__sys_userAgentParsed.os.family"),
+            "browser_family": inside(metadata, "__sys_userAgentParsed.user_agent.family"),
+            "is_mobile": truth(inside(metadata, "browser_isMobile")),
+            "page_hostname": inside(metadata, "browser_hostname"),
+            "page_path": inside(metadata, "browser_path"),
+            "origin": inside(metadata, "origin"),
+            **{name: inside(metadata, path) for name, path in columns.items()},
+            "is_draft": truth(inside(metadata, "draft")),
+            "tags": row["tags"],
+        }
+
+    def _daily(self, *dimensions: str) -> list[Record]:
+        groups = defaultdict(list)
+        for row in self.conversations:
+            if row["started_at"] and (self.definitions.include_drafts or not row["is_draft"]):
+                groups[row["started_at"].date().isoformat(), *(row[name] for name in dimensions)].append(row)
+        found = []
+        for (day, *values), rows in groups.items():
+            responses = [s for row in rows if (s := row["first_response_seconds"]) is not None]
+            counts = {
+                part: sum(row[f"is_{part}"] for row in rows)
+                for part in ("resolved", "informed", "self_service", "handed_over")
+            }
+            found.append(
+                {
+                    "day": day,
+                    **dict(zip(dimensions, values, strict=True)),
+                    "conversations": len(rows),
+                    **{f"{part}_conversations": count for part, count in counts.items()},
+                    "answered_conversations": len(responses),
+                    **{f"{part}_rate": round(n / len(rows), 6) for part, n in counts.items() if part != "informed"},
+                    "median_first_response_seconds": round(median(responses), 6) if responses else None,
+                }
+            )
+        return found
+
+
+def seconds(start: Any, end: Any) -> float | None:
+    return None if start is None or end is None else round((end - start).total_seconds(), 6)

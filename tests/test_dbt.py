@@ -1,0 +1,240 @@
+"""The dbt models hold what the archive says, in PostgreSQL and in DuckDB, and their tests fail when they do not."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sandbox import models
+from sandbox.demo import SCHEMA
+from tests.duckdb_tables import DuckDB
+from tests.models import PARAMETERS, Definitions, Expected, go_on, inside, odd_archive
+from tests.support import ROOT, config_for, sync
+from tests.warehouses import program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox.archive import Archive, Record
+    from sandbox.postgres import Database
+    from sandbox.server import Sandbox
+    from tests.conftest import Serve, WriteJson
+    from tests.warehouses import Warehouse
+
+MARTS = {
+    "conversations": "conversation_id",
+    "messages": "message_id",
+    "daily_metrics": "day, bot_name, locale, channel",
+    "daily_totals": "day",
+}
+WARNINGS = {
+    "not_null_stg_deepconverse__conversations_started_at",
+    "relationships_stg_deepconverse__messages_conversation_id__conversation_id__ref_stg_deepconverse__conversations_",
+}
+"""What the odd records of the archive make dbt warn of."""
+
+
+@pytest.fixture
+def archive() -> Archive:
+    return odd_archive()
+
+
+def built(done: subprocess.CompletedProcess[str], folder: Path, status: int = 0) -> dict[str, set[str]]:
+    """The names of what dbt has built and tested, by what became of it."""
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "eprecat" not in done.stdout
+    found: dict[str, set[str]] = {}
+    for result in json.loads((folder / "run_results.json").read_text())["results"]:
+        found.setdefault(result["status"], set()).add(result["unique_id"].split(".")[2])
+    return found
+
+
+def compare(expected: Expected, marts: dict[str, list[Record]]) -> None:
+    for name, key in MARTS.items():
+        rows: list[Record] = getattr(expected, name)
+        keys = key.split(", ")
+        order = {tuple(row[part] for part in keys): row for row in rows}
+        received = [
+            {column: plain(column, value) for column, value in row.items() if column in rows[0]} for row in marts[name]
+        ]
+        assert len(received) == len(rows) == len(order) > 5
+        for row in received:
+            assert row == order[tuple(row[part] for part in keys)]
+
+
+def plain(column: str, value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if column == "day":
+        return str(value)
+    if column == "tags" and isinstance(value, str):
+        return json.loads(value)
+    return datetime.fromisoformat(value) if column.endswith("_at") and isinstance(value, str) else value
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    if not models.is_installed():
+        pytest.skip(models.NOT_INSTALLED)
+    (tmp_path / "dbt").mkdir()
+    return tmp_path / "dbt"
+
+
+def test_in_postgres(
+    serve: Serve, database: Database, in_postgres: Warehouse, write_json: WriteJson, folder: Path
+) -> None:
+    """With the defaults, from tables that the real loader has only appended to."""
+    sandbox, url = serve(times="milliseconds")
+    keyless: Record = {stream: {"__key_properties__": []} for stream in ("conversations", "messages")}
+    config = config_for(url, "bot", "other", start_date="2026-09-01", stream_maps=keyless)
+    first = sync(config)
+    go_on(sandbox.archive)
+    lines = map(json.dumps, first.messages + sync(config).messages)
+    subprocess.run(  # noqa: S603
+        [program("target-postgres"), "--config", write_json(in_postgres.settings)],
+        input="\n".join(lines),
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    (copies,) = database.execute(f"SELECT count(*) - count(DISTINCT _id) AS n FROM {SCHEMA}.messages")  # noqa: S608
+    assert copies["n"] > 500
+
+    results = built(models.run_dbt(models.in_postgres(database), folder, "build"), folder)
+    assert results.keys() == {"success", "pass", "warn"}
+    assert results["warn"] == WARNINGS
+    tables = {name: database.execute(f"SELECT * FROM analytics.{name}") for name in described()}  # noqa: S608
+    assert {name: {*rows[0]} for name, rows in tables.items()} == described()
+    expected = Expected(sandbox, Definitions())
+    compare(expected, {mart: tables[f"deepconverse__{mart}"] for mart in MARTS})
+    for row in tables["stg_deepconverse__conversations"]:
+        metadata = expected.sources["conversations"][row["conversation_id"]]["metadata"]
+        assert row["metadata"] == (metadata if isinstance(metadata, dict | None) else {"value": metadata})
+        assert {column: row[column] for column in PARAMETERS} == {
+            column: inside(metadata, path) for column, path in PARAMETERS.items()
+        }
+
+
+def described() -> dict[str, set[str]]:
+    """Of each model the columns that have a description."""
+    files = [
+        yaml.safe_load((ROOT / f"dbt/models/{name}.yml").read_text()) for name in ("staging/staging", "marts/marts")
+    ]
+    return {
+        model["name"]: {column["name"] for column in model["columns"] if column["description"]}
+        for file in files
+        for model in file["models"]
+        if model["description"]
+    }
+
+
+def load(served: tuple[Sandbox, str], path: Path) -> DuckDB:
+    """Load twice, and once more a stale version of each conversation; what is newer is before and after the older."""
+    sandbox, url = served
+    config = config_for(url, "bot", "other", start_date="2026-09-01")
+    first = sync(config)
+    go_on(sandbox.archive)
+    second = sync(config)
+    streams = ("conversations", "messages")
+    schemas = {m["stream"]: m["schema"]["properties"] for m in first.messages if m["type"] == "SCHEMA"}
+    now = second.newest("conversations")
+    stale = [record for record in first.records("conversations") if record != now[record["_id"]]]
+    assert stale
+    newest = [{stream: second.records(stream)[half::2] for stream in streams} for half in (0, 1)]
+    batches = [
+        ("2026-10-02T00:00:00", newest[0]),
+        ("2026-10-03T00:00:00", {"conversations": stale, "messages": []}),
+        ("2026-10-01T00:00:00", {stream: first.records(stream) for stream in streams}),
+        ("2026-10-02T00:00:00", newest[1]),
+    ]
+    database = DuckDB(path)
+    database.create(schemas, batches)
+    return database
+
+
+DOCTORED = {
+    "UPDATE deepconverse__conversations SET duration_seconds = -1": {
+        "accepted_range_deepconverse__conversations_duration_seconds__0"
+    },
+    "UPDATE deepconverse__conversations SET customer_messages = messages + 1": {
+        "at_most_deepconverse__conversations_customer_messages__messages"
+    },
+    "UPDATE deepconverse__daily_metrics SET self_service_rate = 1.01": {
+        "accepted_range_deepconverse__daily_metrics_self_service_rate__1__0"
+    },
+    "DELETE FROM deepconverse__daily_metrics WHERE locale = 'de_de'": {"daily_metrics_hold_every_conversation"},
+    "UPDATE deepconverse__messages SET message_number = 1": {
+        "unique_together_deepconverse__messages_conversation_id__message_number"
+    },
+    "INSERT INTO stg_deepconverse__conversations SELECT * FROM stg_deepconverse__conversations LIMIT 1": {
+        "unique_stg_deepconverse__conversations_conversation_id"
+    },
+    "UPDATE stg_deepconverse__messages SET message_id = NULL WHERE conversation_id IS NULL": {
+        "not_null_stg_deepconverse__messages_message_id",
+        "relationships_deepconverse__messages_message_id__message_id__ref_stg_deepconverse__messages_",
+    },
+}
+"""Statements that make the models wrong, and the dbt tests that find it."""
+
+
+def test_in_duckdb(serve: Serve, tmp_path: Path, folder: Path) -> None:
+    """With other variables; a missing table is said, and dbt's tests find what is wrong."""
+    sandbox, url = serve(times="seconds")
+    definitions = Definitions(
+        resolved={"resolved", 'it\'s "done"'},
+        agents={"AgentMessage"},
+        ignored={"SystemEvent"},
+        customer=("browser_userHash", "browser_userMeta.email"),
+        metadata_columns={"cart_value": "cartValue", "plan": "browser_userMeta.plan"},
+        include_drafts=True,
+    )
+    output = models.in_duckdb(tmp_path / "warehouse.duckdb")
+    done = models.run_dbt(output, folder, "run", "--select", "stg_deepconverse__messages", **definitions.variables)
+    assert done.returncode == 1
+    assert "There is no table" in done.stdout
+    assert "deepconverse_schema" in done.stdout
+
+    database = load((sandbox, url), tmp_path / "warehouse.duckdb")
+    results = built(models.run_dbt(output, folder, "build", **definitions.variables), folder)
+    assert results["warn"] == WARNINGS
+    compare(
+        Expected(sandbox, definitions),
+        {mart: database.execute(f"SELECT * FROM {models.SCHEMA}.deepconverse__{mart}") for mart in MARTS},  # noqa: S608
+    )
+
+    database.execute(f"USE {models.SCHEMA}", *DOCTORED, "SELECT 1")
+    results = built(models.run_dbt(output, folder, "test", **definitions.variables), folder, status=1)
+    assert results["fail"] == set().union(*DOCTORED.values())
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_tables_are_as_target_duckdb_makes_them(
+    serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tmp_path: Path
+) -> None:
+    _, url = serve()
+    served = config_for(url, "bot", start_date="2026-09-20")
+    in_duckdb.load(write_json(served))
+    query = (
+        "SELECT lower(table_name || '.' || column_name) AS name, data_type FROM information_schema.columns "
+        "WHERE column_name NOT LIKE '_sdc%'"
+    )
+    made = DuckDB(tmp_path / "ours.duckdb")
+    output = sync(served)
+    schemas = {m["stream"]: m["schema"]["properties"] for m in output.messages if m["type"] == "SCHEMA"}
+    made.create(schemas, [("2026-10-01", {stream: output.records(stream) for stream in schemas})])
+    theirs = DuckDB(tmp_path / "warehouse.duckdb").execute(query)
+    assert sorted(map(str, theirs)) == sorted(map(str, made.execute(query)))
+
+
+def test_the_readme_has_every_variable_as_it_is() -> None:
+    variables = yaml.safe_load((ROOT / "dbt/dbt_project.yml").read_text())["vars"]["deepconverse"]
+    readme = (ROOT / "dbt/README.md").read_text()
+    rows = re.findall(r"^\| `(deepconverse_[a-z]\w+)` \| (.*?) \| ", readme, re.MULTILINE)
+    table = {name: yaml.safe_load(default.strip("`")) for name, default in rows}
+    assert table == {"deepconverse_database": "the profile's", **variables}
