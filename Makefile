@@ -16,13 +16,16 @@ PIP := pip install --quiet --disable-pip-version-check
 WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo psql test bench faults soak fuzz lint format sandbox plugin dist oldest next constraints clean
+.PHONY: help demo picture psql test bench faults soak fuzz lint format sandbox plugin dist oldest next constraints clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
 
 demo: $(PLUGINS) $(MODELS)  ## Run the main job against the sandbox: Export API -> Meltano -> PostgreSQL -> dbt
 	$(BIN)/python -m sandbox.demo
+
+picture: $(PLUGINS) $(MODELS)  ## Run the demo, and write what it shows to docs/demo.svg
+	COLUMNS=96 $(BIN)/python -m sandbox.demo --picture docs/demo.svg
 
 psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 	@$(BIN)/python -m sandbox.demo psql

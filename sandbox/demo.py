@@ -35,7 +35,10 @@ QUERY_WITHOUT_MODELS = "SELECT locale, count(*) FROM conversations GROUP BY 1 OR
 SPINNER = "line"
 """Made of characters that every terminal has."""
 
-console = Console(highlight=False)
+PICTURE = "--picture"
+"""Option with the name of an SVG file to write the output to, too."""
+
+console = Console(highlight=False, record=PICTURE in sys.argv)
 
 
 def main() -> int:
@@ -176,4 +179,7 @@ def look() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(look() if sys.argv[1:] == ["psql"] else main())
+    status = look() if sys.argv[1:] == ["psql"] else main()
+    if console.record:
+        console.save_svg(sys.argv[-1], title="make demo")
+    sys.exit(status)
