@@ -109,6 +109,7 @@ class Folder:
             "TAP_DEEPCONVERSE_API_URL": self.url,
             "TAP_DEEPCONVERSE_START_DATE": START,
             "TAP_DEEPCONVERSE_REQUESTS_PER_SECOND": "1000",
+            "TAP_DEEPCONVERSE_WINDOW_DAYS": "365",
             **self.variables,
         }
         done = subprocess.run(  # noqa: S603
