@@ -92,7 +92,7 @@ def test_a_broken_logging_configuration_is_a_sentence(write_json: WriteJson, tmp
     done = run("--config", write_json({}), SINGER_SDK_LOG_CONFIG=str(path))
     assert done.status == 1
     (line,) = done.log.splitlines()
-    assert "SINGER_SDK_LOG_CONFIG in the environment must name a file" in line
+    assert "SINGER_SDK_LOG_CONFIG in the environment must name a YAML or JSON file" in line
     assert str(path) in line
     assert "/nowhere" not in text or "No such file or directory: /nowhere/log" in line
 
