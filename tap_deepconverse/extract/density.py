@@ -141,7 +141,7 @@ class Density:
         self._seconds = FORGETTING * self._seconds + end - start
 
     def _counted_pieces(self, start: int, end: int) -> Iterator[tuple[float, float, float]]:
-        """Give each counted piece of a stretch: where it begins and ends, and how many records to a second it has."""
+        """Yield the pieces that an earlier run has counted: start, end and records per second."""
         first = max(0, bisect_right(self._counts, start, key=lambda count: count.start) - 1)
         for count in self._counts[first:]:
             if count.start >= end:
@@ -151,7 +151,7 @@ class Density:
                 yield since, until, count.records / (count.end - count.start)
 
     def _pieces(self, start: int, end: int) -> Iterator[tuple[float, float, float]]:
-        """Give each piece of a stretch, in order: where it begins and ends, and how many records to a second."""
+        """Yield all pieces between two times, in order: start, end and records per second."""
         at: float = start
         for since, until, rate in self._counted_pieces(start, end):
             yield from self._usual_pieces(at, since)
