@@ -21,7 +21,7 @@ from sandbox.server import KEY, ORDERS, SELECT_BY, TIME_FORMATS, Behaviour, Orde
 @click.option("--end", type=click.Choice(["in", "out"]), default="out", show_default=True, help="Is end_time in?")
 @click.option("--times", type=click.Choice(TIME_FORMATS), default="seconds", show_default=True)
 @click.option("--rate", default=3, show_default=True, help="Requests a second per endpoint; 0 is no limit.")
-@click.option("--latency", default=0.0, show_default=True, help="Seconds that every answer takes.")
+@click.option("--latency", default=0.0, show_default=True, help="Seconds that every response takes.")
 def main(  # noqa: PLR0913
     *,
     port: int,
@@ -35,7 +35,7 @@ def main(  # noqa: PLR0913
     rate: int,
     latency: float,
 ) -> None:
-    """Serve a local Export API whose conversations go on, until it is interrupted."""
+    """Serve a local Export API with ongoing conversations, until interrupted."""
     archive = sample_archive(conversations, days, seed=seed)
     behaviour = Behaviour(select_by, order, end == "in", times, rate, latency)
     with Sandbox(archive, behaviour, is_living=True).running(port) as url:

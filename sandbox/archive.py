@@ -1,8 +1,8 @@
-"""What the sandbox holds: conversations as chatbots have them, made up, the same for the same seed.
+"""The sandbox's data: invented chatbot conversations, the same for the same seed.
 
-The fields are the documented ones, and so are the parameters in `metadata` that begin with `__sys_` or
-`browser_`, `origin` and `draft`. Kinds of messages other than `UserInput`, the contents of `outMsg` and
-`userInput`, what flows put into `metadata`, and the shares of topics and tags are inventions.
+The fields are documented, and so are the parameters in `metadata` that begin with `__sys_` or `browser_`, `origin` and
+`draft`. Everything else is invented: message types other than `UserInput`, the contents of `outMsg` and `userInput`,
+what flows put into `metadata`, and the shares of topics and tags.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ DAY = 86_400_000
 """Milliseconds. Every time in the archive is in Unix milliseconds."""
 
 BOTS = {"shop-assistant": 0.7, "r3-218210": 0.3}
-"""The bots, and what share of the conversations each has."""
+"""The bots, and each one's share of the conversations."""
 
 LOCALES = {"en_us": 58, "es_es": 14, "de_de": 12, "fr_fr": 9, "pt_br": 7}
 HOURS = [1, 1, 1, 1, 1, 2, 3, 5, 8, 10, 10, 9, 8, 9, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]
-"""How busy each hour of the day is, beside the others."""
+"""How busy each hour of the day is, relative to the others."""
 
 TOPICS = {
     "order_status": ("Where is my order?", "Your order is on its way. It should be with you in 2 days."),
@@ -39,7 +39,7 @@ DEVICES = {
     "Other": ("Windows", "Chrome", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/126.0.0.0 Safari/537.36"),
     "iPhone": ("iOS", "Mobile Safari", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Mobile/15E148"),
 }
-"""Of each family of devices the operating system, the browser and the user agent."""
+"""For each device family: the operating system, the browser and the user agent."""
 
 
 @dataclass
@@ -48,9 +48,9 @@ class Archive:
 
     Attributes:
         seed: The same seed, bots and span give the same records.
-        conversations: Of each bot, the conversations by their id.
-        messages: Of each bot, the messages by their id.
-        lived_until: Up to when there has been activity, in Unix milliseconds.
+        conversations: For each bot, its conversations by id.
+        messages: For each bot, its messages by id.
+        lived_until: The time of the latest activity, in Unix milliseconds.
     """
 
     seed: int = 1
@@ -59,17 +59,17 @@ class Archive:
     lived_until: int = 0
 
     def __post_init__(self) -> None:
-        """Start the chances."""
+        """Seed the random numbers."""
         self._random = random.Random(self.seed)
 
     def add_bot(self, bot_name: str, conversations: int, start: int, end: int) -> None:
-        """Add a bot with a past.
+        """Add a bot with past conversations.
 
         Args:
             bot_name: Its name or ID.
-            conversations: How many it has had.
-            start: Since when, in Unix milliseconds.
-            end: Until when.
+            conversations: How many it has.
+            start: When the first may begin, in Unix milliseconds.
+            end: When the last one ends.
         """
         self.conversations[bot_name] = {}
         self.messages[bot_name] = {}
@@ -82,12 +82,12 @@ class Archive:
                 begun += 1
 
     def hold_conversation(self, bot_name: str, moment: int, until: int) -> Record:
-        """Hold a conversation from its first word to its last, or to where time ends.
+        """Add a whole conversation, or its part before `until`.
 
         Args:
-            bot_name: The bot that holds it.
+            bot_name: The bot.
             moment: When it begins, in Unix milliseconds.
-            until: When it breaks off, if it has not ended before.
+            until: When it breaks off, unless it has ended before.
 
         Returns:
             The conversation.
@@ -128,12 +128,12 @@ class Archive:
         return conversation
 
     def begin(self, bot_name: str, moment: int, topic: str = "billing") -> Record:
-        """Begin a conversation that has no message yet.
+        """Add a conversation without messages.
 
         Args:
-            bot_name: The bot that holds it.
-            moment: When, in Unix milliseconds.
-            topic: What it is about, which becomes a tag.
+            bot_name: The bot.
+            moment: When it begins, in Unix milliseconds.
+            topic: Its topic, which becomes a tag.
 
         Returns:
             The conversation.
@@ -156,7 +156,7 @@ class Archive:
         choose = self._random
         device = choose.choice(list(DEVICES))
         system, browser, agent = DEVICES[device]
-        customer = choose.randrange(1 + conversations_before // 2)  # so that customers come back
+        customer = choose.randrange(1 + conversations_before // 2)  # so some customers return
         parameters: Record = {
             "__sys_conversationId": identity,
             "__sys_channel": "web",
@@ -186,13 +186,13 @@ class Archive:
         return parameters
 
     def say(self, bot_name: str, conversation: Record, moment: int, message: Record) -> Record:
-        """Add a message to a conversation, which updates the conversation.
+        """Add a message to a conversation, and update the conversation.
 
         Args:
-            bot_name: The bot that holds it.
+            bot_name: The bot.
             conversation: The conversation.
-            moment: When, in Unix milliseconds.
-            message: `type` and what it holds.
+            moment: The message's time, in Unix milliseconds.
+            message: Its fields, with `type`.
 
         Returns:
             The message.
@@ -212,11 +212,11 @@ class Archive:
         return whole
 
     def live(self, until: int, interval: int = 500) -> None:
-        """Let time go by: conversations begin, and those of the last hours go on.
+        """Let time pass: new conversations begin, and recent ones continue.
 
         Args:
-            until: To when, in Unix milliseconds.
-            interval: How often something happens with each bot, in milliseconds.
+            until: The new present, in Unix milliseconds.
+            interval: Time between the events of each bot, in milliseconds.
         """
         while self.lived_until + interval <= until:
             self.lived_until += interval
@@ -238,12 +238,12 @@ class Archive:
 def sample_archive(
     conversations: int = 10_000, days: int = 120, *, now: datetime | None = None, seed: int = 1
 ) -> Archive:
-    """Make an archive of some months, of two bots.
+    """Make an archive of two bots over some months.
 
     Args:
-        conversations: How many the bots have had together.
+        conversations: How many the bots have together.
         days: Over how many days.
-        now: When the past ends; by default now.
+        now: When the data ends; by default now.
         seed: The same seed gives the same records.
 
     Returns:

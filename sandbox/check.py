@@ -1,4 +1,4 @@
-"""Holds what a warehouse has received against what the sandbox holds, row by row."""
+"""Compares every row in a warehouse with the sandbox's records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sandbox.server import Sandbox
 
 Rows = dict[str, "Record"]
-"""Rows by their `_id`, with the names of the columns in lower case, as some targets write them."""
+"""Rows by `_id`, with column names in lower case, as some targets write them."""
 
 JSON_FIELDS = {"tags", "metadata", "additional_fields", "outmsg", "userinput"}
 """Columns that a target may hold as JSON text."""
@@ -24,14 +24,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def expected_rows(sandbox: Sandbox, stream: str) -> Rows:
-    """List what a warehouse should hold of a stream.
+    """Return the rows that a warehouse should hold for a stream.
 
     Args:
         sandbox: The source.
         stream: `conversations` or `messages`.
 
     Returns:
-        A row for each record: times as UTC datetimes, all else as the sandbox holds it.
+        A row for each record: times as UTC datetimes, everything else as in the sandbox.
     """
     by_bot = sandbox.archive.conversations if stream == "conversations" else sandbox.archive.messages
     return {
@@ -50,18 +50,18 @@ def expected_rows(sandbox: Sandbox, stream: str) -> Rows:
 
 
 def received_rows(rows: Iterable[Record], *, appended: bool = False) -> Rows:
-    """Bring the rows of any target into the form of `expected_rows`, without changing what they say.
+    """Convert the rows of any target to the form of `expected_rows`, without changing their values.
 
     Args:
-        rows: Rows by the names of their columns. Times are datetimes or ISO 8601, in UTC where they are naive;
-            objects and lists may be JSON text.
+        rows: Rows by column name. Times are datetimes or ISO 8601, in UTC if they have no offset; objects and lists
+            may be JSON text.
         appended: Whether the rows are an append-only log, in which the last version of a row counts.
 
     Returns:
-        Them, by their `_id`.
+        The rows by `_id`.
 
     Raises:
-        ValueError: If a row is there twice, where that is not how the target works.
+        ValueError: If a row is there twice, and `appended` is false.
     """
     received: Rows = {}
     for row in rows:
@@ -73,15 +73,15 @@ def received_rows(rows: Iterable[Record], *, appended: bool = False) -> Rows:
 
 
 def differences(expected: Rows, received: Rows) -> list[str]:
-    """Find where a warehouse differs from the source.
+    """Return the differences between a warehouse and the source.
 
     Args:
-        expected: What it should hold.
-        received: What it holds.
+        expected: The rows that it should hold.
+        received: The rows that it holds.
 
     Returns:
-        One line for each row that is missing, of unknown origin, or not the same. Columns that
-        only the warehouse has, such as a target's own, are let be.
+        One line for each row that is missing, unknown or different. Columns that only the warehouse has, such as a
+        target's own, are ignored.
     """
     found = [f"{key} is missing" for key in expected.keys() - received.keys()]
     found += [f"{key} came from nowhere" for key in received.keys() - expected.keys()]

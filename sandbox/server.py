@@ -1,7 +1,7 @@
 """The Export API over HTTP, as documented, on loopback.
 
-What the documentation leaves open can be chosen (`Behaviour`), so that a tap can be tried under
-every reading of it. Errors are in the manner of a cloud API gateway, which is inferred.
+`Behaviour` chooses what the documentation leaves open, so that a tap can be tested with every reading of it. Errors
+look like those of a cloud API gateway, which is inferred.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ KEY = "sandbox-key"
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How the API answers where its documentation does not say.
+    """How the API behaves where its documentation does not say.
 
     Attributes:
-        select_by: Which time of a conversation the window selects by.
-        order: By which time the records of a window come, and which way; `none` scatters them.
+        select_by: The time of a conversation that the window selects by.
+        order: The time that a window's records are sorted by, and the direction; `none` scatters them.
         end_inclusive: Whether a record exactly at `end_time` is in the window.
-        times: How times are written. Whole seconds are also what the window then goes by.
-        requests_per_second: Limit of each endpoint; 0 is none. The documented one is 3.
-        latency: Seconds that every answer takes.
+        times: How times are written. With whole seconds, windows also select by whole seconds.
+        requests_per_second: Limit of each endpoint; 0 is no limit. The documented one is 3.
+        latency: Seconds that every response takes.
     """
 
     select_by: SelectBy = "lastActionAt"
@@ -67,11 +67,11 @@ class Behaviour:
     latency: float = 0.0
 
     def time_of(self, milliseconds: int) -> int:
-        """Keep of a time what the archive keeps of it, in Unix milliseconds."""
+        """Return a time with the archive's precision, in Unix milliseconds."""
         return milliseconds // 1000 * 1000 if self.times in {"seconds", "digits"} else milliseconds
 
     def write_time(self, milliseconds: int) -> Any:
-        """Write a time as the API's JSON has it."""
+        """Return a time as it is written in the API's JSON."""
         match self.times:
             case "seconds":
                 return milliseconds // 1000
@@ -85,7 +85,7 @@ class Behaviour:
                 return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
 
     def sort_key(self, record: Record) -> tuple[int, str]:
-        """Where in the order of a window a record comes. The id makes the order total."""
+        """Return a record's sort key within a window. The id makes the order total."""
         identity: str = record["_id"]
         if self.order == "none":
             return zlib.crc32(identity.encode()), identity
@@ -99,12 +99,12 @@ class Sandbox:
     """An Export API over an archive.
 
     Attributes:
-        archive: What it holds.
-        behaviour: How it answers.
-        is_living: Whether activity goes on by the clock, or only when `archive.live` is called.
-        fault: Breaks answers, or lets them be.
-        requests: The query of each request that was answered so far, for tests that count them.
-        refused: How many were refused for coming too fast.
+        archive: Its data.
+        behaviour: How it behaves.
+        is_living: Whether activity continues with the clock, or only when `archive.live` is called.
+        fault: Breaks responses, or leaves them unchanged.
+        requests: The query of each request answered so far, for tests that count them.
+        refused: How many requests were refused with 429.
     """
 
     archive: Archive
@@ -115,7 +115,7 @@ class Sandbox:
     refused: int = 0
 
     def __post_init__(self) -> None:
-        """Start without a request counted."""
+        """Make the lock and the rate limiter."""
         self._lock = threading.Lock()
         self._limiter = limits.strategies.MovingWindowRateLimiter(limits.storage.MemoryStorage())
 
@@ -159,7 +159,7 @@ class Sandbox:
 
         Args:
             port: The port; 0 takes a free one.
-            ssl_context: The certificate, to be served by https.
+            ssl_context: The certificate, to serve by https.
 
         Yields:
             The URL to give to the tap as `api_url`.
@@ -228,13 +228,13 @@ class Sandbox:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Handles requests without a line in the log for each."""
+    """Handles requests without logging each."""
 
     protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def connection_dropped(self, _: BaseException, __: WSGIEnvironment | None = None) -> None:
-        """Have done with the connection."""
+        """Close the connection, without a traceback."""
         self.close_connection = True

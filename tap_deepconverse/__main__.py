@@ -1,4 +1,4 @@
-"""The SDK's command line, with one sentence for each error that a user can fix."""
+"""The SDK's command line, with one sentence for each error."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ logger = logging.getLogger(TapDeepConverse.name)
 
 
 def main() -> None:
-    """Run ``tap-deepconverse``; errors end it with status 1.
+    """Run `tap-deepconverse`. Errors end it with status 1.
 
-    For a bug, the places in the code are logged and not the exception's message, which may quote a record.
+    For a bug, the log shows where in the code it happened, but not the exception's message: that may quote a record.
     """
-    sys.setswitchinterval(0.001)  # a request that waits for the emitting thread is late, which may break the rate limit
+    sys.setswitchinterval(0.001)  # requests must not wait for the emitting thread: late ones may break the rate limit
     try:
         require_stdout()
         status = set_up(lambda: TapDeepConverse.cli).main(standalone_mode=False)
@@ -37,7 +37,7 @@ def main() -> None:
     except click.ClickException as error:
         if "{" not in error.format_message():
             error.show()
-        else:  # somebody may have given the settings, with the key, in place of a file's name
+        else:  # the value may be the settings, with the key, instead of a file name
             show_error(sentences.NO_FILE_NAME().capitalize() + ".")
         status = error.exit_code
     except Exception as error:  # noqa: BLE001
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def explain(error: Exception) -> list[str]:
-    """Say what ended the run, in one sentence for each thing to fix."""
+    """Return why the run ended, in one sentence for each thing to fix."""
     if isinstance(error, InvalidSettingsError | ConfigValidationError):
         return list(error.errors)
     if isinstance(error, SingerSDKError):

@@ -1,4 +1,4 @@
-"""The SDK's hooks for an endpoint of the Export API: one request and its answer."""
+"""The SDK's hooks for an endpoint of the Export API: one request and its response."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ if TYPE_CHECKING:
 
 
 class ExportStream(RESTStream[str | None]):
-    """An endpoint of the Export API, read in windows of time. Each bot is a partition with a bookmark of its own.
+    """An endpoint of the Export API, read in windows. Each bot is a partition with its own bookmark.
 
-    Facts about the API come from its public documentation (base URL, key, parameters, the fields
-    ``data`` and ``cursor``, the limits).
+    Facts about the API come from its public documentation: base URL, key, parameters, the fields `data` and `cursor`,
+    the limits.
     """
 
-    allow_redirects = False  # requests would carry the key along to wherever a redirect points
+    allow_redirects = False  # `requests` would send the key to the redirect's target
 
-    # What the SDK calls sorted is a stream whose bookmark holds after an interruption. This one's
-    # does: not because the records came in order, but because it moves at checkpoints only.
+    # The SDK calls a stream sorted if its bookmark is valid after an interruption. This one's is: the records come in
+    # no order, but the bookmark moves at checkpoints only.
     is_sorted = True
     check_sorted = False
 
-    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # they conform already; the SDK's way looks at all of it again
-    emit_activate_version_messages = False  # at which a target deletes older rows, also of a bot that then fails
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the records conform already; a second check would cost time
+    emit_activate_version_messages = False  # a target would delete older rows, also those of a bot that then fails
     retry_policy = RetryPolicy()
-    """How long a request is retried."""
+    """How long to retry a request."""
 
     begin_key = ""
-    """Field with the time at which what a record tells of began, if it has one beside the replication key."""
+    """Field with the time when the conversation began, if the stream has one beside the replication key."""
 
     @override
     def __init__(self, tap: Tap) -> None:
@@ -71,20 +71,20 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Read a bot's records, conformed to the schema: see `Extraction.records`."""
+        """Yield a bot's records, conformed to the schema: see `Extraction.records`."""
         return self.extraction.records(context or {})
 
     @override
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
-        # Private, for want of a public hook: by itself the SDK moves the bookmark with each record, which
-        # holds only where records come in order. Here checkpoints move it.
+        # Private, as there is no public hook. The SDK would move the bookmark with each record, which is right only if
+        # records come in order. Here checkpoints move it.
         pass
 
     @override
     def get_batches(
         self, batch_config: BatchConfig, context: Context | None = None
     ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        """Write the records to files, and hold checkpoints back until the target has been told of those."""
+        """Write the records to files, and hold checkpoints back until the target has the files' names."""
         if len(self.stream_maps) > 1:
             msg = f"`stream_maps` makes several streams of '{self.name}', which is not possible with `batch_config`."
             raise ConfigurationError(msg)
@@ -98,7 +98,7 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def post_process(self, row: Record, context: Context | None = None) -> Record | None:
-        """Select and map what goes into a batch file: the SDK does so for messages only."""
+        """Select and map a record for a batch file: the SDK does this only for messages."""
         if not self.config.get("batch_config"):
             return row
         pop_deselected_record_properties(row, self.schema, self.mask)
@@ -113,7 +113,7 @@ class ExportStream(RESTStream[str | None]):
     def stream_maps(self) -> list[StreamMap]:
         return self._explained_maps
 
-    # --- One request and its answer ---
+    # --- One request and its response ---
 
     @property
     @override
@@ -144,12 +144,12 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def get_url_params(self, context: Context | None, next_page_token: str | None) -> dict[str, Any]:
-        """Build the documented parameters: the context has all of them but `cursor`; times are Unix seconds."""
+        """Return the documented parameters. The context has all of them but `cursor`; times are Unix seconds."""
         return {**(context or {}), "cursor": next_page_token}
 
     @override
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
-        """Retry what is transient. The pool waits for the first try's turn, before it decides what to ask for."""
+        """Retry transient errors. The pool waits for the limiter before the first attempt, then chooses the window."""
         trunk, policy = self.extraction, self.retry_policy
         where, stopped = (trunk.elsewhere, self._where), trunk.pool.stopped
         return Sender(func, self._small_page, *where, trunk.limiter, policy, stopped, trunk.outage)
@@ -160,12 +160,12 @@ class ExportStream(RESTStream[str | None]):
         return span.name, str(Window(context["start_time"], context["end_time"]))
 
     def _small_page(self, context: Context | None) -> requests.PreparedRequest:
-        """Ask for the first record of the window's first second: less can't be asked for."""
+        """Return the smallest possible request: one record from the window's first second."""
         context = context or {}
         return self.first_page({**context, "end_time": context["start_time"] + 1, "per_page": 1})
 
     def first_page(self, context: Context) -> requests.PreparedRequest:
-        """Make the request for a window's first page; the context has all its parameters."""
+        """Return the request for a window's first page; the context has all its parameters."""
         request = self.get_http_request(page=PageContext(context, None))
         return self.build_prepared_request(
             method=request.method, url=request.url, params=request.encode_params(), headers=request.headers
@@ -182,16 +182,16 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        """Read an answer as one page, which is what `request_records` then gives: a page for each answer."""
+        """Parse a response as one page, so that `request_records` yields pages."""
         return [page_of(response)]
 
     @override
     def generate_child_contexts(self, record: Record, context: Context | None) -> Iterable[Context | None]:
-        # The SDK would evaluate the filters of stream maps for child streams, where failing explains nothing.
+        # The SDK would evaluate stream map filters for child streams, where an error names no record.
         return ()
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The SDK says this of whatever ends a sync, be it explained.
+        # The SDK logs this for every error that ends a sync, explained or not.
         if not message.startswith("An unhandled error occurred"):
             super().log(message, *args, level=level, **kwargs)

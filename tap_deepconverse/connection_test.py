@@ -1,4 +1,4 @@
-"""`--test`: asks for a few records of each bot and stream, without the long retries, and reports what comes."""
+"""`--test`: requests a few records of each bot and stream, without the long retries, and prints a report."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from tap_deepconverse.open_questions import Answer
 
 DAY = 86_400
-LOOKS_BACK = (3_600, DAY, 30 * DAY)  # seconds, one after the other until enough records come; then from `start_date`
-MOST_RECORDS = 100  # of one request: answers come from an archive, and are slow
-MOST_PROBES = 4  # requests for the open questions, of one bot
+LOOKS_BACK = (3_600, DAY, 30 * DAY)  # seconds, tried in this order until enough records come; then from `start_date`
+MOST_RECORDS = 100  # per request: the data comes from an archive, so responses are slow
+MOST_PROBES = 4  # requests for the open questions, per bot
 MOST_BOTS_PROBED = 3
-MOST_FAILURES = 3  # temporary errors in a row, from which on a stream's other bots are not asked
+MOST_FAILURES = 3  # temporary errors in a row after which a stream's other bots are skipped
 LONGEST_PAUSE = 5.0  # seconds before the only retry
 
 REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
@@ -41,24 +41,24 @@ ERRORS = (SyncError, requests.RequestException)
 
 
 class ConnectionTestError(SingerSDKError):
-    """A bot or a stream cannot be read. The message has a sentence for each, in a line of its own."""
+    """Some bots or streams cannot be read. The message has one line for each."""
 
 
 class StreamTest:
-    """Asks for a stream's records, of one bot after another."""
+    """Requests a stream's records, for one bot after another."""
 
     def __init__(self, stream: ExportStream) -> None:
         self.stream = stream
         self.questions = OpenQuestions(time_fields_of(stream))
         self.failures = 0  # temporary errors in a row
-        self.status: int | None = None  # of the latest answer
+        self.status: int | None = None  # of the latest response
         self._limiter = RateLimiter(stream.config["requests_per_second"])
         self._per_page = min(stream.config["page_size"], MOST_RECORDS)
         self._spans = spans_of(stream)
         self._probed = 0
 
     def look_at(self, line: Line) -> None:
-        """Ask for records of a bot, and see what they tell; raises one of `ERRORS` if there is no answer."""
+        """Request records of a bot and learn from them; raise one of `ERRORS` if that fails."""
         since, refusal = self._spans[0][0], ""
         answer: Answer | None = None
         enough = 1 if self.questions.order != UNTOLD or self._probed >= MOST_BOTS_PROBED else ENOUGH
@@ -66,7 +66,7 @@ class StreamTest:
             try:
                 wider = self._ask(line, start, end)
             except ERRORS as error:
-                # A sync asks for no more at once.
+                # A sync requests no longer windows than that.
                 is_wanted = end - start <= self.stream.config["window_days"] * DAY
                 if is_wanted and not answer:
                     raise
@@ -82,7 +82,7 @@ class StreamTest:
             line.said += f", but no records since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC{refusal}"
 
     def _ask(self, line: Line, start: int, end: int, per_page: int | None = None) -> Answer:
-        """Ask for a page, and once more after a temporary error, but not after one that took long."""
+        """Request a page. Retry once after a temporary error, but not after a timeout."""
         per_page = per_page or self._per_page
         context = {"bot_name": line.bot_name, "start_time": start, "end_time": end, "per_page": per_page}
         for is_last in (False, True):
@@ -111,7 +111,7 @@ class StreamTest:
         return answer
 
     def _probe(self, line: Line, found: Answer) -> None:
-        """Ask a little more, for the open questions that records may answer. No error of these counts."""
+        """Send a few more requests that may answer the open questions. Their errors do not count."""
         questions = self.questions
         is_told = UNTOLD not in {
             questions.told("by"),
@@ -131,14 +131,14 @@ class StreamTest:
                 answers.append(self._ask(line, *window))
             if len(known) > 1 and not any(answer.has_token for answer in questions.answers):
                 self._ask(line, found.start, found.end, len(known) - 1)
-            # What has changed in the meantime may have been in another window then.
+            # A record that has changed in the meantime may have been in another window before.
             now = self._ask(line, found.start, found.end).records if len(answers) > 1 else known
             known = {identity: times for identity, times in known.items() if now.get(identity) == times}
             questions.learn(answers, known)
 
 
 class ConnectionTest:
-    """Asks each bot and stream, and reports."""
+    """Tests each bot and stream, and reports."""
 
     def __init__(self, streams: Sequence[ExportStream], version: str) -> None:
         self._tests = [StreamTest(stream) for stream in streams]
@@ -149,7 +149,7 @@ class ConnectionTest:
         self._title = f"tap-deepconverse {version}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
     def run(self) -> None:
-        """Ask, until an error concerns all that is left."""
+        """Run the test, until an error affects everything that is left."""
         logger = self._tests[0].stream.logger
         tests = {test.stream.name: test for test in self._tests}
         for line in self._lines:
@@ -181,7 +181,7 @@ class ConnectionTest:
         return any(test.questions.answers for test in self._tests)
 
     def _concerns_all(self, error: Exception, status: int | None) -> bool:
-        """Tell whether other bots would get the same error: it is of the key, the host or a quota."""
+        """Return whether other bots would get the same error: it is about the key, the host or a quota."""
         if status == HTTPStatus.TOO_MANY_REQUESTS and not isinstance(error, RetriableAPIError):
             return True
         if self._has_answered:
@@ -191,24 +191,24 @@ class ConnectionTest:
         return self._is_key_refused or is_of_the_host
 
     def report(self) -> str:
-        """Write the report."""
+        """Return the report."""
         key = "yes" if self._has_answered else "no" if self._is_key_refused else UNTOLD
         parts = {test.stream.name: facts(test.questions, test.stream.config["api_key"]) for test in self._tests}
         return report(self._title, key, self._lines, parts)
 
     def require_success(self) -> None:
-        """Raise ConnectionTestError unless each bot and stream has answered."""
+        """Raise ConnectionTestError unless each bot and stream can be read."""
         if self._sentences:
             raise ConnectionTestError("\n".join(self._sentences))
 
 
 def time_fields_of(stream: ExportStream) -> list[str]:
-    """List the fields of a stream that hold a time."""
+    """Return the fields of a stream that hold a time."""
     return [name for name, schema in stream.schema["properties"].items() if schema.get("format") == "date-time"]
 
 
 def spans_of(stream: ExportStream) -> list[tuple[int, int]]:
-    """List what to ask for, in Unix seconds: a short span up to now, or to `end_date`, and longer ones."""
+    """Return the spans to request, in Unix seconds: a short one up to now (or `end_date`), then longer ones."""
     config, now = stream.config, time.time()
     end = math.ceil(min(parse_date(config["end_date"]).timestamp(), now) if config.get("end_date") else now)
     begin = math.floor(parse_date(config["start_date"]).timestamp())

@@ -1,4 +1,4 @@
-"""The way of a stream's records, from the API's pages to the target: the trunk that the rooms hang on."""
+"""Turns a stream's pages into records for the target, with the packages `api`, `extract`, `records` and `singer`."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from tap_deepconverse.records.page import Page
 
 MOST_ELSEWHERE = 5
-"""Bots that are asked, twice each, to tell an outage from one bot's trouble."""
+"""Bots to which a request is sent, twice each, to distinguish an outage from one bot's error."""
 RECORDS_BETWEEN_LOOKS = 10
-"""Records after which to look whether progress is to be reported."""
+"""Records after which to check whether a progress report is due."""
 MOST_DAYS = 36_500
-"""Days from which on more make no difference: a century."""
+"""Largest number of days that makes a difference: a century."""
 
 
 class FailedBotsError(SyncError):
-    """Not everything of some bots could be read. Each has been logged as an error."""
+    """Some bots could not be read completely. Each has been logged as an error."""
 
     def __init__(self, failed: Mapping[str, Collection[str]]) -> None:
         names = "; ".join(f"{stream}: {', '.join(map(repr, bots))}" for stream, bots in failed.items() if bots)
@@ -57,18 +57,18 @@ class FailedBotsError(SyncError):
 
 
 class Extraction:
-    """What a run extracts of a stream, bot by bot."""
+    """The extraction of a stream in one run, bot by bot."""
 
     def __init__(self, stream: ExportStream, tap: Tap) -> None:
         self.stream = stream
         self.checkpoints = Checkpoints(stream)
         self.failed: dict[str, str] = {}
-        """Bots of which not everything could be read, and why."""
+        """Bots that could not be read completely, and why."""
         self._run_began = datetime.fromtimestamp(tap.initialized_at / 1000, UTC)
         self._target = tap.message_writer if isinstance(tap.message_writer, PageWriter) else None
 
     def records(self, context: Context) -> Iterator[Record]:
-        """Read a bot's records, from a little behind its bookmark (or the start date) to the end.
+        """Yield a bot's records, from `lookback_days` before its bookmark (or the start date) to the end.
 
         Args:
             context: The partition: `bot_name`.
@@ -77,7 +77,7 @@ class Extraction:
             The records, conformed to the schema.
 
         Raises:
-            FatalAPIError: If something failed that concerns all bots. What concerns one is logged.
+            FatalAPIError: If an error affects all bots. An error of one bot is logged.
         """
         span = self.spans[context["bot_name"]]
         with self._pool_closed_after(span), self._target.flushed() if self._target else nullcontext():
@@ -89,7 +89,7 @@ class Extraction:
                 if isinstance(error, TargetGoneError):
                     raise
                 msg = f"{span.name}: {describe(error)}."
-                is_test = self.stream.ABORT_AT_RECORD_COUNT is not None  # the SDK's, of whoever calls it in process
+                is_test = self.stream.ABORT_AT_RECORD_COUNT is not None  # the SDK's connection test, called in process
                 if isinstance(error, EveryBotError) or is_test:
                     raise FatalAPIError(msg) from error
                 show_error(msg)
@@ -103,7 +103,7 @@ class Extraction:
         tend_to_target = self._target.tend if self._target else None
         for arrival in self.pool.results(span, tend_to_target):  # pages, in the order in which they arrive
             if arrival.page is None:  # the window is complete
-                if span.finish(arrival.read.window, arrival.records):  # complete from the beginning on: further now?
+                if span.finish(arrival.read.window, arrival.records):  # all earlier windows are complete too
                     self.checkpoints.advance(context, span)
                 continue
             seen, place = span.page_came(arrival.read.window, arrival.number), str(arrival)
@@ -111,29 +111,29 @@ class Extraction:
                 for number, record in enumerate(conformer.records(arrival.page, place)):
                     if not number % RECORDS_BETWEEN_LOOKS:  # a slow target may take minutes for a page
                         span.report_progress(lambda: self.pool.records_left(span))
-                    if span.admit(seen, record):  # the newest time; not an older copy from an overlap
+                    if span.admit(seen, record):  # not an older copy from an overlap
                         yield self._announced.fit(record, place, warnings)
             except UnusableRecordError as error:
                 self.pool.fail(span, arrival.read, at_record(error, place))
-        span.require_complete()  # never a success with a hole
+        span.require_complete()  # a run with a gap must not succeed
         warnings.sum_up()
 
-    # --- What the bots share ---
+    # --- Shared by the bots ---
 
     @cached_property
     def spans(self) -> dict[str, BotSpan]:
-        """What this run reads, by the name of the bot, in the order in which the SDK asks for it."""
+        """What this run reads, by bot name, in the SDK's order of partitions."""
         stream, config = self.stream, self.stream.config
         end_date, version_field = config.get("end_date"), stream.replication_key or ""
         settings = SpanSettings(
             start=parse_date(config["start_date"]),
-            # Not after the moment it began: things go on there.
+            # Not after the start of the run: conversations still change there.
             end=min(parse_date(end_date), self._run_began) if end_date else self._run_began,
             is_end_given=bool(end_date),
             window_days=min(config["window_days"], MOST_DAYS),
             lookback_days=min(config["lookback_days"], MOST_DAYS),
             page_size=config["page_size"],
-            version_field=version_field,  # a catalog may take it away, or put another in its place
+            version_field=version_field,  # a catalog may remove or replace it
             begin_field=stream.begin_key,
             stream=stream.name,
         )
@@ -154,7 +154,7 @@ class Extraction:
 
     @cached_property
     def pool(self) -> ReaderPool:
-        """The workers that read for all bots, made at the first one and closed after the last."""
+        """The workers for all bots, started at the first bot and closed after the last."""
         spans = [span for span in self.spans.values() if not span.is_empty]
         return ReaderPool(spans, self._pages_of, self.limiter, self.stream.config["concurrency"])
 
@@ -169,7 +169,7 @@ class Extraction:
                 self.pool.close()
 
     def _pages_of(self, span: BotSpan, read: WindowRead) -> Iterator[Page]:
-        """Ask for the pages of a window, one after another."""
+        """Request the pages of a window, one after another."""
         window = read.window
         request: Any = {"start_time": window.start, "end_time": window.end, "per_page": read.page_size}
         pages: Any = self.stream.request_records({"bot_name": span.bot_name, **request})
@@ -177,7 +177,7 @@ class Extraction:
 
     @cached_property
     def limiter(self) -> RateLimiter:
-        """How fast the endpoint is asked."""
+        """The rate limiter of the endpoint."""
         return RateLimiter(self.stream.config["requests_per_second"])
 
     def _conformer(self, bot_name: str, warnings: RecordWarnings) -> Conformer:
@@ -186,10 +186,10 @@ class Extraction:
         return Conformer(bot_name, self.stream.schema, warnings, self._undocumented, excluded, is_shallow)
 
     def elsewhere(self, context: Context | None) -> list[Context]:
-        """Say which other requests, of this bot and of some others, tell an outage from one bot's trouble."""
+        """Return other requests, for this bot and some others, that distinguish an outage from one bot's error."""
         context = context or {}
         others = [name for name in self.spans if name not in self.failed and name != context["bot_name"]]
-        others.sort(key=lambda name: not self.spans[name].progress.records)  # what has come may come again
+        others.sort(key=lambda name: not self.spans[name].progress.records)  # bots that worked in this run first
         once = [
             {**context, "bot_name": name, "start_time": int(self.spans[name].start.timestamp())}
             for name in [context["bot_name"], *others][:MOST_ELSEWHERE]
@@ -198,7 +198,7 @@ class Extraction:
 
     @cached_property
     def outage(self) -> Outage:
-        """What is said of requests that fail and are retried."""
+        """Logs requests that fail and are retried."""
         return Outage(self.stream.logger)
 
     @cached_property
@@ -211,7 +211,7 @@ class Extraction:
 
     @cached_property
     def _is_shallow(self) -> bool:
-        """Whether nothing looks into nested values: not the selection, nor what else the SDK does with a record."""
+        """Whether neither the selection nor any other step of the SDK needs nested values."""
         stream, looks_into = self.stream, ("stream_maps", "flattening_enabled", "batch_config")
         is_nested_selected = all(stream.mask[place] for place in stream.metadata if len(place) > 2)  # noqa: PLR2004
         is_as_documented = is_nested_selected and not self._announced.is_changed
@@ -219,16 +219,16 @@ class Extraction:
 
 
 def warn_of_gap(span: BotSpan, unused: set[str]) -> None:
-    """Warn of what lies between a bookmark and a later start date, and of a bot that may have been renamed.
+    """Warn about a gap between a bookmark and a later start date, and about a bot that may have been renamed.
 
     Args:
-        span: What is read of a bot.
-        unused: Bots that have a bookmark, and are not read.
+        span: The bot's span.
+        unused: Bots that have a bookmark but are not read.
     """
     begins, bookmark = span.settings.start, span.bookmark
     if bookmark and bookmark < begins:
         span.logger.warning(
-            "%s: what lies between its bookmark (%s) and `start_date` (%s) is not read; to read it, set "
+            "%s: the time between its bookmark (%s) and `start_date` (%s) is not read; to read it, set "
             "`start_date` to the bookmark or earlier",
             span.name,
             f"{bookmark:%Y-%m-%d %H:%M} UTC",
@@ -236,8 +236,8 @@ def warn_of_gap(span: BotSpan, unused: set[str]) -> None:
         )
     elif bookmark is None and unused:
         span.logger.warning(
-            "%s: no bookmark, so it begins at `start_date`; the state has bookmarks of %s, which `bot_names` does not "
-            "name: if the bot was renamed, rename it in the state too",
+            "%s: no bookmark, so it begins at `start_date`; the state has bookmarks for %s, not in `bot_names`: if the "
+            "bot was renamed, rename it in the state too",
             span.name,
             ", ".join(f"'{name}'" for name in sorted(unused)),
         )

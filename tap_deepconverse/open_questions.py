@@ -1,6 +1,6 @@
-"""What some answers tell of what the API's documentation leaves open, such as whether `end_time` is inclusive.
+"""Answers questions that the API's documentation leaves open, such as whether `end_time` is inclusive, from pages.
 
-Pure: nothing in this module sends a request. Of a record it keeps the id and the times, and shows neither.
+Pure: nothing in this module sends a request. It keeps a record's id and times, and shows neither.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 UNTOLD = "could not be told"
 NO_TIME = "not as a time"
-ENOUGH = 20  # records in a page from which on its order tells something
-DIFFERENT = 8  # times in a page that are in order by chance in one of 20,000 cases
+ENOUGH = 20  # records that a page needs to show an order
+DIFFERENT = 8  # different times in a page: by chance, these are in order in one of 20,000 cases
 _UNITS = ("Unix seconds", "Unix milliseconds", "Unix microseconds", "Unix nanoseconds")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value = msgspec.json.Decoder()
 
 Times = dict[str, float]
-"""A record's times in Unix seconds, by the field. A whole second is exact."""
+"""A record's times in Unix seconds, by field. Whole seconds are exact."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A page, and what was asked for.
+    """A page, and its request.
 
     Attributes:
-        keys: The top-level keys of the answer.
-        records: The times of each record, by the JSON of its `_id`, in their order.
-        is_full: Whether it holds as many records as were asked for.
+        keys: The top-level keys of the response.
+        records: The times of each record by the JSON of its `_id`, in the page's order.
+        is_full: Whether it holds as many records as requested.
         forms: How the times of each field are written.
-        undocumented: Names of fields that no documentation names. A name may be data.
+        undocumented: Names of undocumented fields. A name may be data.
     """
 
     start: int
@@ -60,7 +60,7 @@ class Answer:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds all that there is between `start` and `end`."""
+        """Whether it holds all records between `start` and `end`."""
         return not self.has_token and ("cursor" in self.keys or not self.is_full)
 
 
@@ -71,7 +71,7 @@ def answer_of(
     time_fields: Sequence[str],
     documented: Collection[str],
 ) -> Answer:
-    """Look at a page: `asked` is its start, its end and how many records were asked for.
+    """Return a page as an `Answer`; `asked` is the requested start, end and number of records.
 
     Raises:
         UnusableRecordError: If a record is not an object with an `_id`.
@@ -111,12 +111,12 @@ def answer_of(
 def _plain(text: msgspec.Raw) -> Any:
     try:
         return _value.decode(text)
-    except (msgspec.DecodeError, RecursionError):  # such as a number beyond all bounds
+    except (msgspec.DecodeError, RecursionError):  # such as a number that is too large
         return ()
 
 
 def form_of_time(value: object) -> str:
-    """Say how a time is written, without the time."""
+    """Return how a time is written, without the time itself."""
     if isinstance(value, dict) and len(value) == 1 and value.keys() <= EXTENDED_NUMBERS:
         ((key, inner),) = value.items()
         return f"{form_of_time(inner)} in an object `{key}`"
@@ -141,14 +141,14 @@ def _form_of_iso(value: object) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read the documentation: by which time the API selects, and which edges of a window are in it."""
+    """One possible reading of the documentation: the time that the API selects by, and which edges are inclusive."""
 
     by: str
     start_inclusive: bool
     end_inclusive: bool
 
     def selects(self, times: Times, start: int, end: int) -> bool | None:
-        """Tell whether a record with these times is in a window; None if its time is unknown."""
+        """Return whether a record with these times is in a window; None if its time is unknown."""
         moment = times.get(self.by)
         if moment is None:
             return None
@@ -156,7 +156,7 @@ class Reading:
         return start <= moment <= end and is_edge_in
 
     def agrees(self, answer: Answer, known: dict[bytes, Times]) -> bool:
-        """Tell whether an answer holds what it should, given `known` records that have not changed."""
+        """Return whether an answer holds the right records, given `known` records that have not changed."""
         start, end = answer.start, answer.end
         if any(self.selects(times, start, end) is False for times in answer.records.values()):
             return False
@@ -166,14 +166,14 @@ class Reading:
 
 @dataclass
 class OpenQuestions:
-    """What the answers of a stream tell, of all bots. `fields` are those that hold a time."""
+    """What a stream's answers show, for all bots together. `fields` are those that hold a time."""
 
     fields: Sequence[str]
     answers: list[Answer] = field(default_factory=list)
     _evidence: list[tuple[Answer, dict[bytes, Times]]] = field(default_factory=list)
 
     def readings(self, *more: tuple[Answer, dict[bytes, Times]]) -> list[Reading]:
-        """List the readings with which all evidence agrees, and some `more`."""
+        """Return the readings that agree with all evidence, and with some `more`."""
         return [
             reading
             for reading in (Reading(*each) for each in product(self.fields, (True, False), (True, False)))
@@ -181,12 +181,12 @@ class OpenQuestions:
         ]
 
     def learn(self, answers: Iterable[Answer], known: dict[bytes, Times]) -> None:
-        """Take answers of one bot as evidence; `known` are records that have not changed in the meantime."""
+        """Add answers of one bot as evidence; `known` are records that have not changed in the meantime."""
         self._evidence += [(answer, known) for answer in answers]
 
     @property
     def order(self) -> str:
-        """Whether the records of a page come in an order, and in which."""
+        """Whether the records of a page are in an order, and in which."""
         ways = dict.fromkeys(product(("rising", "falling"), self.fields))
         different = dict.fromkeys(self.fields, 0)
         for answer, name in product(self.answers, self.fields):
@@ -211,7 +211,7 @@ class OpenQuestions:
         return "yes, but not in each answer" if lack else "yes"
 
     def told(self, attribute: str) -> str:
-        """Say what all readings that are left have in common."""
+        """Return the value on which all remaining readings agree."""
         values = {getattr(reading, attribute) for reading in self.readings()}
         if len(values) != 1:
             return UNTOLD
@@ -220,11 +220,11 @@ class OpenQuestions:
 
 
 def next_window(readings: Sequence[Reading], known: dict[bytes, Times]) -> tuple[int, int] | None:
-    """Choose the window whose answer tells the most of these readings apart; None if none does.
+    """Return the window whose answer distinguishes the most readings; None if no window does.
 
     Args:
-        readings: Those that are left.
-        known: Records, of which those that come first are preferred.
+        readings: The remaining readings.
+        known: Records to choose from; earlier ones are preferred.
     """
     best, fewest = None, 0
     for times in known.values():

@@ -1,4 +1,4 @@
-"""Follows the cursor of each answer to the next page."""
+"""Follows the cursor of each response to the next page."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class RepeatedCursorError(FatalSyncError):
-    """The API gave the same cursor twice: following it would go round for ever."""
+    """The API returned the same cursor twice: following it would never end."""
 
 
 class CursorPaginator(BaseAPIPaginator[str | None]):
-    """Follows the cursor of each answer until there is none."""
+    """Follows the cursor of each response until there is none."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -31,12 +31,12 @@ class CursorPaginator(BaseAPIPaginator[str | None]):
 
     @override
     def get_next(self, response: requests.Response) -> str | None:
-        """Get the next page's cursor, None at the end; raises `RepeatedCursorError`."""
+        """Return the next page's cursor, None at the end; raise `RepeatedCursorError`."""
         cursor = page_of(response).cursor
         if cursor in self._seen:
             msg = (
-                f"the API gave the same cursor twice, after {self.count} pages: the window cannot be read to its end; "
-                "this is a bug of the API, so run again, and report it to DeepConverse if it stays"
+                f"the API returned the same cursor twice, after {self.count} pages, so the window cannot be read to "
+                "its end; this is an API bug: run again, and if it persists, report it to DeepConverse"
             )
             raise RepeatedCursorError(msg)
         if cursor is not None:

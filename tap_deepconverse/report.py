@@ -1,4 +1,4 @@
-"""The report of `--test`: plain text, with nothing of the key nor of a conversation but the newest time."""
+"""The report of `--test`: plain text, without the key, and with nothing of a conversation but the newest time."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LATEST = 253_402_300_799  # the last second of the year 9999
 
 @dataclass
 class Line:
-    """What the report says of a bot and a stream."""
+    """The report's row for a bot and a stream."""
 
     bot_name: str
     stream: str
     said: str = "not asked"
     newest: float | None = None
-    longest: float | None = None  # seconds that an answer took
-    is_empty: bool = False  # the bot answers, with no records
+    longest: float | None = None  # seconds of the slowest response
+    is_empty: bool = False  # the API answers, with no records
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Its columns."""
+        """The columns of the row."""
         moment = None if self.newest is None else datetime.fromtimestamp(min(self.newest, LATEST), UTC)
         return (
             printable(self.bot_name),
@@ -42,7 +42,7 @@ class Line:
 
 
 def report(title: str, key: str, lines: Sequence[Line], facts_of: Mapping[str, list[tuple[str, str]]]) -> str:
-    """Write the report, with the facts of each stream; `key` says whether the API accepts the key."""
+    """Return the report, with the facts of each stream; `key` says whether the API accepts the key."""
     titles = ("bot", "stream", "newest time", "longest answer", "result")
     text = [title, f"key accepted: {key}", "", *table([titles, *(line.cells for line in lines)])]
     for stream, rows in facts_of.items():
@@ -51,7 +51,7 @@ def report(title: str, key: str, lines: Sequence[Line], facts_of: Mapping[str, l
 
 
 def facts(questions: OpenQuestions, key: str) -> list[tuple[str, str]]:
-    """List what the answers of a stream tell of what the API's documentation leaves open."""
+    """Return what a stream's responses show about questions that the API's documentation leaves open."""
     answers = questions.answers
     names = set[str]().union(*(answer.undocumented for answer in answers))
     keys = set[str]().union(*(answer.keys for answer in answers)) - {"data", "cursor"}
@@ -75,16 +75,16 @@ def facts(questions: OpenQuestions, key: str) -> list[tuple[str, str]]:
 
 
 def safe_names(names: set[str], key: str) -> str:
-    """List names, those only counted that may be data, or hold the key."""
+    """List names. Those that may be data, or hold the key, are only counted."""
     return field_names({"?" if key in name else name for name in names})
 
 
 def printable(text: str) -> str:
-    """Leave out what would break a line or control a terminal."""
+    """Replace characters that would break a line or control a terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Align columns."""
+    """Return the rows as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

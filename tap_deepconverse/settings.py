@@ -1,4 +1,4 @@
-"""The tap's settings, and what their values must be."""
+"""The tap's settings, and which values are valid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_date(value: str) -> datetime:
-    """Read an ISO 8601 date, with or without a time, in UTC if it has no offset; raises ValueError."""
+    """Parse an ISO 8601 date, with or without a time, in UTC if it has no offset; raise ValueError."""
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -83,8 +83,8 @@ SETTINGS = (
         required=True,
         title="Bot names",
         description=(
-            "Names or IDs of the bots whose conversations to extract, such as r3-218210. Each has a bookmark of "
-            "its own, so a bot that is added later is filled from the start date."
+            "Names or IDs of the bots whose conversations to extract, such as r3-218210. Each has its own bookmark, "
+            "so a bot added later is backfilled from the start date."
         ),
         minItems=1,
     ),
@@ -95,7 +95,7 @@ SETTINGS = (
         _is_date,
         required=True,
         title="Start date",
-        description="Where the first sync of a bot begins, such as 2025-01-01T00:00:00Z. UTC unless it says so.",
+        description="Where the first sync of a bot begins, such as 2025-01-01T00:00:00Z. UTC if it has no offset.",
     ),
     _setting(
         "end_date",
@@ -103,7 +103,7 @@ SETTINGS = (
         "a date in ISO 8601, such as 2025-07-01T00:00:00Z",
         _is_date,
         title="End date",
-        description="Where a sync ends, to fill a fixed span of time. By default it ends at the moment it began.",
+        description="End of the date range, for backfills. By default the time at which the sync starts.",
     ),
     _setting(
         "api_url",
@@ -123,7 +123,7 @@ SETTINGS = (
         "a whole number from 1 to 1000",
         default=1000,
         title="Page size",
-        description="Records to ask for in one request. The API gives 1000 at most.",
+        description="Records per request. The API's maximum is 1000.",
     ),
     _setting(
         "window_days",
@@ -131,7 +131,7 @@ SETTINGS = (
         "a whole number of days, at least 1",
         default=30,
         title="Window in days",
-        description="Longest span of time to ask for at once. The bookmark moves when one has been read whole.",
+        description="Longest window to request, in days. The bookmark moves when a window is complete.",
     ),
     _setting(
         "lookback_days",
@@ -139,7 +139,7 @@ SETTINGS = (
         "a whole number of days, 0 or more",
         default=3,
         title="Lookback in days",
-        description="How far behind its bookmark a run begins, to find what changed or turned up late.",
+        description="Days before the bookmark at which a run begins, to find late changes and late records.",
     ),
     _setting(
         "exclude_metadata",
@@ -166,10 +166,7 @@ SETTINGS = (
         "a whole number from 1 to 32",
         default=16,
         title="Concurrency",
-        description=(
-            "Most windows to read at the same time. No more are than it takes to use the API's limit, however slow "
-            "its answers are."
-        ),
+        description="Most windows to read at the same time. The tap reads only as many as the API's rate limit needs.",
     ),
     _setting(
         "request_timeout",
@@ -177,7 +174,7 @@ SETTINGS = (
         "a whole number of seconds, at least 1",
         default=60,
         title="Request timeout",
-        description="Seconds to wait for the API to connect, or to send on, before a request has failed.",
+        description="Seconds to wait for the connection, or for the next bytes of a response, before a request fails.",
     ),
 )
 
@@ -185,7 +182,7 @@ CONFIG_JSONSCHEMA = th.PropertiesList(*(setting.property for setting in SETTINGS
 
 
 def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with a configuration, in a sentence for each setting and without a value (it may be the key).
+    """Return a sentence for each setting that is wrong, without its value (it may be the key).
 
     Args:
         config: The settings' values by name, defaults filled in.

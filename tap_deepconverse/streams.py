@@ -1,6 +1,6 @@
 """The streams, with the fields that the Export API's documentation names.
 
-The API may send other fields at any time; those are in `additional_fields`.
+The API may send other fields at any time. They are in `additional_fields`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Conversations(ExportStream):
             OBJECT,
             description=(
                 "Everything stored with the conversation: parameters set by the system and by the user. "
-                "What is no object is kept under the key `value`."
+                "A value that is not an object is kept under the key `value`."
             ),
         ),
         BOT_NAME,

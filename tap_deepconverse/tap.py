@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class InvalidSettingsError(ConfigurationError):
-    """As `ConfigValidationError`, which the SDK would log, perhaps to nowhere, before the command could show it."""
+    """Replaces `ConfigValidationError`: the SDK would log that before the command can show it, perhaps to nowhere."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__("\n".join(errors))
@@ -59,10 +59,10 @@ class TapDeepConverse(Tap):
         catalog: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Check the settings and the state. A setting that is null counts as left out.
+        """Check the settings and the state. A null setting counts as missing.
 
         Raises:
-            UnreadableStateError: If no run can have written the state.
+            UnreadableStateError: If the state cannot be used.
             ConfigValidationError: With a sentence for each setting to fix.
         """
         keep_quiet()
@@ -110,7 +110,7 @@ class TapDeepConverse(Tap):
     @property
     @override
     def config(self) -> Mapping[str, Any]:
-        """The settings' values, with the key hidden from their `repr`, and no blanks around the bots' names."""
+        """The settings, with the key hidden from their `repr` and no blanks around the bot names."""
         config = _with_hidden_key(super().config)
         if isinstance(names := config.get("bot_names"), list):
             config["bot_names"] = [name.strip() if isinstance(name, str) else name for name in names]
@@ -118,25 +118,25 @@ class TapDeepConverse(Tap):
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
-        # Private, as there is no public hook: the SDK writes a STATE from within whatever the signal interrupts, even
-        # before it has read the one given, and ends as a success. Here each checkpoint has written a STATE.
+        # Private, as there is no public hook. The SDK writes a STATE in the middle of what the signal interrupts, even
+        # before it has read the given one, and exits with success. Here each checkpoint has written a STATE.
         terminate(signum, getattr(self, "message_writer", None))
 
     @override
     def discover_streams(self) -> list[Stream]:
-        # The same for every account: no request is needed.
+        # The same for every account, so no request is needed.
         return [stream(self) for stream in STREAMS]
 
     @property
     def failed_bots(self) -> dict[str, dict[str, str]]:
-        """Of each stream the bots of which not everything could be read, and why."""
+        """For each stream: the bots that could not be read completely, and why."""
         streams = [stream for stream in self.streams.values() if isinstance(stream, ExportStream)]
         return {stream.name: stream.extraction.failed for stream in streams if stream.extraction.failed}
 
     @classmethod
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the files given as `--config`; raises `UnreadableFileError` if one holds no JSON object."""
+        """Read the files given as `--config`; raise `UnreadableFileError` if one holds no JSON object."""
         for path in value:
             if path != "ENV":
                 with Path(path).open(encoding="utf-8") as file:
@@ -146,7 +146,7 @@ class TapDeepConverse(Tap):
     @classmethod
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """Test each bot and stream, and print a report; raises `ConnectionTestError` if one cannot be read."""
+        """Test each bot and stream, and print a report; raise `ConnectionTestError` if one cannot be read."""
         if value in {CliTestOptionValue.Disabled.value, CliTestOptionValue.Schema.value}:
             super().cb_test(ctx, param, value)
             return
@@ -164,8 +164,8 @@ class TapDeepConverse(Tap):
         for option in command.params:
             if isinstance(option, click.Option) and option.name == "test":
                 option.help = (
-                    "Ask each bot and stream for a few records, and print a report that holds no key and nothing of a "
-                    "conversation. --test=schema prints the schemas instead."
+                    "Request a few records of each bot and stream, and print a report without the key and without data "
+                    "of conversations. --test=schema prints the schemas instead."
                 )
         return command
 
@@ -185,7 +185,7 @@ class TapDeepConverse(Tap):
 
         Raises:
             UnreadableFileError: If a file holds no JSON object.
-            FailedBotsError: If not everything of a bot could be read.
+            FailedBotsError: If a bot could not be read completely.
             InvalidSettingsError: With a sentence for each setting to fix.
         """
         files: dict[str, Any] = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
@@ -199,9 +199,9 @@ class TapDeepConverse(Tap):
 
 
 def _fields_in(catalog: Any) -> dict[str, set[str]]:
-    """Give the fields of each stream, those too that a catalog adds."""
+    """Return the fields of each stream, with those that a catalog adds."""
     fields = {stream.name: set(stream.schema["properties"]) for stream in STREAMS}
-    with suppress(AttributeError, KeyError, TypeError):  # what is wrong with a catalog is said where it is checked
+    with suppress(AttributeError, KeyError, TypeError):  # `checked_catalog` reports an invalid catalog
         for entry in catalog["streams"]:
             fields.get(entry["tap_stream_id"], set()).update(entry["schema"]["properties"])
     return fields

@@ -1,4 +1,4 @@
-"""All that is checked of the settings, whichever module knows how, before anything is read."""
+"""Checks all settings before anything is read, with the checks of every module."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SETTING_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 def config_problems(
     config: Mapping[str, Any], schema: Mapping[str, Any], fields: Mapping[str, Collection[str]], *, is_env_read: bool
 ) -> list[str]:
-    """Say in a sentence each what is wrong with the settings; nothing if they can be used.
+    """Return a sentence for each error in the settings; an empty list if there is none.
 
     Args:
         config: The settings.
         schema: JSON Schema of the configuration, with the settings that the SDK adds.
         fields: The fields of each stream, which stream maps may name.
-        is_env_read: Whether the environment's variables are among them.
+        is_env_read: Whether settings also come from environment variables.
     """
     sentences = unreadable_variables(os.environ, schema) if is_env_read else []
     sentences = sentences or problems(config, schema)
@@ -44,7 +44,7 @@ def config_problems(
 def warn_of_unknown(
     config: Mapping[str, Any], schema: Mapping[str, Any], logger: logging.Logger, *, is_env_read: bool
 ) -> None:
-    """Log a warning of each setting that the tap does not have, with the nearest that it has."""
+    """Log a warning for each unknown setting, with the nearest known one."""
     given = {*config, *(settings_in(os.environ) if is_env_read else ())}
     for name, nearest in unknown_settings(given, schema).items():
         logger.warning(UNKNOWN_SETTING(name=name, nearest=f": did you mean `{nearest}`?" if nearest else "."))
@@ -53,7 +53,7 @@ def warn_of_unknown(
 def reasons_for(
     error: Exception, config: Mapping[str, Any], schema: Mapping[str, Any], *, is_env_read: bool
 ) -> list[str]:
-    """Say what is wrong with the settings where the SDK fails over them; nothing if it is not they."""
+    """Return which settings made the SDK fail; an empty list if none did."""
     if isinstance(error, UnicodeDecodeError):
         return [DOTENV()]
     if isinstance(error, ValueError):
@@ -63,26 +63,26 @@ def reasons_for(
 
 
 def unknown_settings(names: Iterable[str], schema: Mapping[str, Any]) -> dict[str, str | None]:
-    """Find settings that do not exist, each with the nearest that does, if one is near. What is no name is left out."""
+    """Return the unknown settings, each with the nearest known one if there is one. Invalid names are skipped."""
     known = schema["properties"]
     unknown = [name for name in names if name not in known and _SETTING_NAME.fullmatch(name)]
     return {name: nearest_setting(name.casefold(), known) for name in unknown}
 
 
 def nearest_setting(name: str, known: Collection[str]) -> str | None:
-    """Find the setting that is meant: one that is written much like it, or of which it is a word: `bots`, `key`."""
+    """Return the setting that is probably meant: one spelled alike, or one that contains the word: `bots`, `key`."""
     of_word = [each for each in known if name.rstrip("s") in [word.rstrip("s") for word in each.split("_")]]
     return next(iter([*get_close_matches(name, known, n=1, cutoff=0.7), *of_word]), None)
 
 
 def settings_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """Find what the environment has of settings, by the name of the setting; what Meltano adds has two underscores."""
+    """Return the settings in the environment, by name. The variables that Meltano adds have two underscores."""
     names = [name for name in environment if re.match(f"{PREFIX}[^_]", name) and name != f"{PREFIX}LOGLEVEL"]
     return {name.removeprefix(PREFIX).lower(): environment[name] for name in names}
 
 
 def unreadable_variables(environment: Mapping[str, str], schema: Mapping[str, Any]) -> list[str]:
-    """Name each setting in the environment that cannot be read: the SDK fails on one without naming it."""
+    """Return a sentence for each environment variable that cannot be parsed: the SDK fails without naming it."""
     sentences = []
     given, must_be = settings_in(environment), {setting.property.name: setting.must_be for setting in SETTINGS}
     for name, property_schema in schema["properties"].items():
@@ -90,7 +90,7 @@ def unreadable_variables(environment: Mapping[str, str], schema: Mapping[str, An
         if name not in given or {"string", "boolean"} & set(types):
             continue
         if "array" in types and not given[name].lstrip().startswith("["):
-            continue  # names with commas between them
+            continue  # names separated by commas
         try:
             (int if "integer" in types else json.loads)(given[name])
         except ValueError:

@@ -150,7 +150,7 @@ def redirects_to_no_url(_: Response) -> Response:
 
 
 def has_a_header_that_is_none(answer: Response) -> Response:
-    """Send a line among the headers that is none, with what must not be logged in it."""
+    """Send an invalid header line, with what must not be logged in it."""
     connection: socket.socket = request.environ["werkzeug.socket"]
 
     def send() -> Exception:
@@ -261,14 +261,14 @@ TOO_LARGE = [
     Case("500 for a large page", lambda: where(asks_for_too_much, refuses(500, "Internal Server Error")), 1),
     Case("504 for a large page", lambda: where(asks_for_too_much, refuses(504, "Endpoint request timed out")), 1),
     Case("large page too late", lambda: where(asks_for_too_much_of_the_busiest_day, comes_late), 1, timeout=1),
-    Case("500 for each page that holds one certain record", lambda: fails_at_one_record, 1, patience=0.5),
-    Case("413 for whatever page", lambda: refuses(413, "Request Entity Too Large"), 1),
+    Case("500 for each page with one certain record", lambda: fails_at_one_record, 1, patience=0.5),
+    Case("413 for every page", lambda: refuses(413, "Request Entity Too Large"), 1),
 ]
 
 CURSORS = [
     Case("400 for a cursor, once in each window", lambda: CursorsExpire(1), 1),
-    Case("400 for a cursor, again and again", lambda: CursorsExpire(10**6), 1),
-    Case("the same cursor again and again", lambda: gives_the_same_cursor, 1),
+    Case("400 for every cursor", lambda: CursorsExpire(10**6), 1),
+    Case("the same cursor repeatedly", lambda: gives_the_same_cursor, 1),
 ]
 
 ENDING = [
@@ -284,7 +284,7 @@ ENDING = [
     Case("429 with a `Retry-After` of a day", lambda: refuses(429, "Limit Exceeded", "86400")),
     Case("302 to another host", lambda: says("", 302, Location="https://elsewhere.example.com/login?from=here")),
     Case("307 to another path", lambda: says("", 307, Location="/other")),
-    Case("302 to what is no URL", lambda: redirects_to_no_url),
+    Case("302 to an invalid URL", lambda: redirects_to_no_url),
     Case("204", lambda: says("", 204)),
 ]
 
@@ -295,7 +295,7 @@ ODD = [
     Case("control characters as they are", lambda: holds(b'"a\x00\x1b[31m\n"'), odd="a\0\x1b[31m\n"),
     Case("half an emoji", lambda: holds(rb'"\ud83d!"'), 16, odd="\ufffd!"),
     Case("text that is not UTF-8", lambda: holds(b'"caf\xe9"'), 16, odd="caf\ufffd"),
-    Case("a line among the headers that is none", lambda: has_a_header_that_is_none),
+    Case("an invalid header line", lambda: has_a_header_that_is_none),
     Case("a byte order mark", lambda: begins_with_byte_order_mark),
     Case("an integer of 100 digits", lambda: holds(b"7" * 100), odd=int("7" * 100)),
     Case("100,000 keys", lambda: holds(MANY_KEYS), 16, odd=dict.fromkeys(map(str, range(MANY)), 0)),
@@ -303,7 +303,7 @@ ODD = [
 ]
 
 UNUSABLE = [
-    Case("a record that is no object", lambda: holds(b"", first=b"7,")),
+    Case("a record that is not an object", lambda: holds(b"", first=b"7,")),
     Case("a record without `_id`", lambda: lacks_id),
     Case("NaN", lambda: holds(b"NaN")),
     Case("a number with an exponent of 20 digits", lambda: holds(b"1e99999999999999999999")),
@@ -408,7 +408,7 @@ def observe(case: Case, concurrency: int) -> Row:
         # A bot fails in both streams, and a page of windows before the failed one may still be under way.
         most = concurrency if outcome(first).startswith("ends the run") else 2 * (concurrency + 1)
         assert broken.broken <= most
-    every = f"every {ordinal(case.every)} answer" if case.every > 1 else "each time"
+    every = f"every {ordinal(case.every)} response" if case.every > 1 else "each time"
     said = sorted({plainly(line) for line in [*first.said, *([first.error] if first.error else [])]})
     return Row(case.name, every, outcome(first), said)
 
@@ -421,7 +421,7 @@ def outcome(seen: Seen) -> str:
         at_once = "" if "retrying in" in said or "again" in said else " at once"
         return f"{how}{at_once}; the next run goes on and is complete"
     if "in halves" in said:
-        return "asked for in smaller pages; complete"
+        return "read in smaller pages; complete"
     if "from its beginning" in said:
         return "window read again; complete"
     return "retried; complete" if "retrying in" in said else "emitted; complete"
@@ -443,16 +443,16 @@ def plainly(line: str) -> str:
 
 
 HEAD = f"""\
-# Faults, and what becomes of them
+# Faults, and their outcomes
 
-Written by `make faults`: each fault was tried against the sandbox, with `concurrency` {" and ".join(map(str, CONCURRENCIES))}.
-"Complete" means that what has arrived is what the source holds, row by row. A test tries them again, and fails when this
-table does not say what it sees. What is said is in the log, or is the error that ends the run, with the bot and the
-stream before it; `n` is a number.
+`make faults` tries each fault against the sandbox, with `concurrency` {" and ".join(map(str, CONCURRENCIES))},
+and writes this table. "Complete" means that every row that arrived equals the source's. A test repeats this, and fails
+if the table differs. The messages are in the log, or are the error that ends the run, with the bot and the stream in
+front; `n` is a number.
 
-| fault | how often | outcome | what is said |
+| fault | how often | outcome | messages |
 | --- | --- | --- | --- |
-"""  # noqa: E501
+"""
 
 
 def main() -> None:

@@ -290,8 +290,8 @@ def page(*records: dict[str, Any]) -> Response:
             Response('{"message": "Too Many Requests"}', 429, {"Retry-After": "1"}),
             "rate limited (HTTP 429: Too Many Requests)",
         ),
-        (Response("<html>", 502, {"Retry-After": "1"}), "temporary error of the API (HTTP 502: <html>)"),
-        (Response("<html>", 200, {"Retry-After": "1"}), "the answer is not JSON"),
+        (Response("<html>", 502, {"Retry-After": "1"}), "the API returned a temporary error (HTTP 502: <html>)"),
+        (Response("<html>", 200, {"Retry-After": "1"}), "the response is not JSON"),
     ],
 )
 def test_what_is_transient_is_retried_as_soon_as_the_api_says(
@@ -349,7 +349,7 @@ def test_only_some_of_many_times_that_cannot_be_read_are_named(
     sync(answer_with(httpserver, *({"_id": f"{n:x}", "startTime": "?"} for n in range(50))))
     lines = [r.getMessage() for r in caplog.records if "it is null in the target" in r.getMessage()]
     assert len(lines) == 10
-    assert lines[-1].endswith("; more of these are counted, and not named")
+    assert lines[-1].endswith("; further ones are counted but not logged")
     assert "Bot 'bot', stream 'conversations': in all, 50 values in `startTime` that cannot be converted" in caplog.text
 
 
@@ -362,7 +362,7 @@ def test_fields_that_are_others_in_each_record_do_not_fill_the_log(
     ]
     lines = [r.getMessage() for r in caplog.records if "does not name" in r.getMessage()]
     assert len(lines) == 10
-    assert lines[-1].endswith("; more of these are not named")
+    assert lines[-1].endswith("; further fields are not logged")
 
 
 def test_spans_of_any_length_are_taken(serve: Serve) -> None:

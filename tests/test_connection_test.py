@@ -337,7 +337,7 @@ def test_one_bot_that_breaks_the_server_does_not_keep_the_others_from_being_aske
     )
     done = run(url, "broken", "bot", **END)
     assert done.status == 1
-    assert done.stdout.count("temporary error of the API (HTTP 500: Oops)") == 2
+    assert done.stdout.count("the API returned a temporary error (HTTP 500: Oops)") == 2
     assert done.stdout.count("  reachable") == 2
     assert len([request for request in sandbox.requests if request["bot_name"] == "broken"]) == 4
 
@@ -412,7 +412,7 @@ def test_a_host_that_does_not_answer_is_said_after_one_timeout(run: Run, silent:
     done = run(silent, *MANY, request_timeout=1)
     assert time.monotonic() - began < 5
     assert done.status == 1
-    assert done.log.count("no answer from the API in time") == 1
+    assert done.log.count("no response from the API in time") == 1
 
 
 def test_an_outage_behind_the_gateway_is_said_soon(run: Run, httpserver: HTTPServer) -> None:
@@ -440,8 +440,8 @@ def test_a_used_up_quota_ends_it(run: Run, httpserver: HTTPServer) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("<html>We are back soon</html>", "the answer is not JSON"),
-        ('{"message": "no"}', "the answer is not a page"),
+        ("<html>We are back soon</html>", "the response is not JSON"),
+        ('{"message": "no"}', "the response is not a page"),
         ('{"data": [7]}', "record 1 of the page is not an object"),
         ('{"data": [{"_id": "a"}, {"locale": "en_us"}]}', "record 2 of the page has no `_id`"),
         ('{"data": [{"_id": "a", "time": NaN}]}', "record 1 of the page holds NaN"),

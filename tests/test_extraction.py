@@ -121,7 +121,8 @@ def test_an_outage_is_everyone_s_unless_other_requests_come_through(
     config = config_for(httpserver.url_for(""), *BOTS, end_date="2026-01-01T12:00:00Z", requests_per_second=50)
     config["concurrency"] = concurrency
     with pytest.raises(
-        FatalAPIError, match=rf"Bot '{failing if others else 'first'}', stream 'conversations': temporary error"
+        FatalAPIError,
+        match=rf"Bot '{failing if others else 'first'}', stream 'conversations': the API returned a temporary error",
     ):
         run_into(Collector(), config)
     asked = {request.args["bot_name"] for request, _ in httpserver.log if request.path.endswith("messages")}
@@ -155,7 +156,7 @@ def test_only_a_page_tells_that_the_api_is_up(
     httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
     httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": [], "cursor": None})
     config = config_for(httpserver.url_for(""), *BOTS, end_date="2026-01-01T12:00:00Z", requests_per_second=50)
-    with pytest.raises(FatalAPIError, match=r"Bot 'first', stream 'conversations': temporary error"):
+    with pytest.raises(FatalAPIError, match=r"Bot 'first', stream 'conversations': the API returned a temporary error"):
         run_into(Collector(), config | {"concurrency": 1})
     assert any(request.path.endswith("messages") for request, _ in httpserver.log) is not is_outage
 

@@ -40,7 +40,7 @@ def test_an_outage_of_whatever_holds_records_is_ridden_out() -> None:
         return refuses(503, "Service Unavailable")(answer) if is_out else answer
 
     row = observe(Case("out", lambda: fail_for_a_while, 1), 8)
-    assert row.outcome == "asked for in smaller pages; complete"
+    assert row.outcome == "read in smaller pages; complete"
 
 
 @pytest.mark.parametrize("concurrency", CONCURRENCIES)

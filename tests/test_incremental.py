@@ -269,7 +269,7 @@ def test_a_run_begins_as_far_behind_the_bookmark_as_the_lookback_says(serve: Ser
 
 @pytest.mark.parametrize(
     ("select_by", "said"),
-    [("startTime", "began within `lookback_days` before"), ("lastActionAt", "each change is found")],
+    [("startTime", "began within `lookback_days` before"), ("lastActionAt", "every change is found")],
 )
 def test_which_time_the_api_selects_by_is_noticed_and_said_once(
     serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture, select_by: str, said: str

@@ -92,7 +92,7 @@ def test_a_broken_logging_configuration_is_a_sentence(write_json: WriteJson, tmp
     done = run("--config", write_json({}), SINGER_SDK_LOG_CONFIG=str(path))
     assert done.status == 1
     (line,) = done.log.splitlines()
-    assert "SINGER_SDK_LOG_CONFIG in the environment must name a file" in line
+    assert "SINGER_SDK_LOG_CONFIG in the environment must name a YAML or JSON file" in line
     assert str(path) in line
     assert "/nowhere" not in text or "No such file or directory: /nowhere/log" in line
 
@@ -216,21 +216,21 @@ def catalog(**changes: Any) -> dict[str, Any]:
         (catalog(metadata=[{"breadcrumb": [], "metadata": None}]), "its `metadata` is not a list"),
         (catalog(schema=None), "its `schema` has no `properties`"),
         (catalog(schema={"properties": {"_id": 7}}), "its `schema` has no `properties`"),
-        (catalog(replication_key=["lastActionAt"]), "`replication_key` is not a time among its fields, such as"),
+        (catalog(replication_key=["lastActionAt"]), "`replication_key` is not one of its time fields, such as"),
         (catalog(schema=schema(locale={"type": "strng"})), "is not JSON Schema (see $.properties.locale.type)"),
         (catalog(schema=schema(locale={"type": {"a": 1}})), "is not JSON Schema (see $.properties.locale.type)"),
         (catalog(schema=schema(tags={"type": "array", "items": ["a"]})), "is not JSON Schema"),
         (catalog(schema=schema(metadata={"type": "object", "properties": ["a"]})), "is not JSON Schema"),
         (catalog(schema=schema(metadata={"type": "object", "properties": {"a": None}})), "is not JSON Schema"),
         (catalog(schema={"properties": {"startTime": {"type": "string"}}}), "it lacks the field '_id'"),
-        (catalog(key_properties=["foo"]), "it lacks the field '_id', or another that its `key_properties` name"),
+        (catalog(key_properties=["foo"]), "it lacks the field '_id', or another one in its `key_properties`"),
         (catalog(schema=schema(_id={"type": "integer"})), "its field '_id' is not of the type string"),
         (catalog(metadata=[{"breadcrumb": ["properties", "locale"], "metadata": {"selected": "no"}}]),
          "a `selected` that is neither true nor false"),
-        (catalog(replication_key="updatedAt"), "`replication_key` is not a time among its fields, such as"),
-        (catalog(replication_key="locale"), "`replication_key` is not a time among its fields, such as"),
+        (catalog(replication_key="updatedAt"), "`replication_key` is not one of its time fields, such as"),
+        (catalog(replication_key="locale"), "`replication_key` is not one of its time fields, such as"),
         (catalog(replication_key=None, metadata=[{"breadcrumb": [], "metadata": {"replication-key": "updatedAt"}}]),
-         "`replication_key` is not a time"),
+         "`replication_key` is not one of its time fields"),
     ],
 )  # fmt: skip
 def test_a_catalog_that_cannot_be_used_is_one_sentence(write_json: WriteJson, given: Any, said: str) -> None:

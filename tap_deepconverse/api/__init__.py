@@ -1,1 +1,1 @@
-"""One request and its answer. Nothing here knows of windows, records or Singer."""
+"""One request and its response. Nothing here knows about windows, records or Singer."""

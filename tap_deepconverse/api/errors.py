@@ -1,7 +1,7 @@
 """Errors of a request: which are transient, and what a person can do about the others.
 
-That 401 and 403 mean a wrong key, 400, 404, 409, 410 and 422 a wrong name of a bot, and 413 too large a page, is
-inferred from the API's being served by a cloud API gateway: its documentation names no errors.
+The API's documentation names no errors. What a status means is inferred: the API looks like a cloud API gateway. So
+401 and 403 mean a wrong key, 400, 404, 409, 410 and 422 a wrong bot name, and 413 a page that is too large.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class EveryBotError(FatalAPIError):
-    """What failed concerns all bots: the key, the host, a quota. Without it, an error is that of one bot."""
+    """The error affects all bots: the key, the host, a quota. Any other error affects one bot."""
 
 
 class PageTooLargeError(FatalAPIError):
@@ -75,7 +75,7 @@ CLAUSES: dict[type[BaseException], sentences.Sentence] = {
 _SPAN = "(range|span|window|interval|period)"
 _MOST = r"\b(exceed\w*|most|max\w*|limit\w*|within|(long|larg|bigg?|wid)(e|er)?|than|days|hours)\b"
 
-# What to check, by what the API's own reason speaks of.
+# What to check, by the words in the API's own reason.
 CHECKS = {
     re.compile(r"per_?page|page.?size|limit must", re.IGNORECASE): "`page_size`",
     re.compile(
@@ -87,7 +87,7 @@ CHECKS = {
 
 
 def is_transient(failure: object) -> bool:
-    """Tell whether a retry may help, given the HTTP status of an error, or an exception."""
+    """Return whether a retry may help, for the HTTP status of an error or an exception."""
     if isinstance(failure, int):
         transient = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
         return failure in transient or failure >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -95,7 +95,7 @@ def is_transient(failure: object) -> bool:
 
 
 def may_be_page_size(failure: BaseException) -> bool:
-    """Tell whether a smaller page might work: the API was reached, but had too little time or memory."""
+    """Return whether a smaller page may work: the API was reached, but had too little time or memory."""
     response = getattr(failure, "response", None)
     if response is not None:
         return response.status_code not in {HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -103,11 +103,11 @@ def may_be_page_size(failure: BaseException) -> bool:
 
 
 def raise_for_status(response: requests.Response, key: str) -> None:
-    """Raise the error that a response stands for, unless its status is 200. No message holds the API key.
+    """Raise the error for a response, unless its status is 200. No message holds the API key.
 
     Raises:
         FatalAPIError: If a retry cannot help. The message says what to do.
-        EveryBotError: The same, for what concerns all bots.
+        EveryBotError: The same, if it affects all bots.
         RetriableAPIError: If a retry may help.
         PageTooLargeError: If a smaller page may work.
         CursorRejectedError: If the window may be read again from its first page.
@@ -123,7 +123,7 @@ def raise_for_status(response: requests.Response, key: str) -> None:
 
 
 def error_in(response: requests.Response, key: str) -> SyncError:
-    """Make the exception for a response with a status of 400 or more. Its message does not hold the API key."""
+    """Return the exception for a response with status 400 or more. Its message does not hold the API key."""
     status = response.status_code
     reason, is_by_firewall = own_words(response, key), is_of_firewall(response)
     said = f"HTTP {status}: {reason}"
@@ -151,7 +151,7 @@ def _what_to_check(status: int, reason: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Say in one clause what failed and what to do. It holds no URL, no key and nothing of a record."""
+    """Return in one clause what failed and what to do. It holds no URL, no key and nothing of a record."""
     if not isinstance(error, requests.RequestException):
         return str(error)
     for cause in _causes(error):

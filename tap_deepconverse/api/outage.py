@@ -1,4 +1,4 @@
-"""What is said while requests fail and are retried: over all workers of an endpoint together, and briefly."""
+"""Logs failing requests briefly, for all workers of an endpoint together."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ SECONDS_BETWEEN_WARNINGS = 60.0
 
 @dataclass
 class Outage:
-    """Warns when requests begin to fail, once a minute while they do, and when all of them have come.
+    """Warns when requests start to fail, once a minute while they do, and when all of them have succeeded.
 
-    The same kind of failure soon after is part of what was said before: a request in four may fail for hours.
+    The same kind of failure within a minute is not logged again: one request in four may fail for hours.
     """
 
     logger: logging.Logger
     clock: Callable[[], float] = time.monotonic
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _fails_at: dict[object, float] = field(default_factory=dict)  # when each request that is retried fails for good
+    _fails_at: dict[object, float] = field(default_factory=dict)  # when the retries of each request end
     _began: float = 0.0
     _is_told: bool = False
-    _told: dict[object, float] = field(default_factory=dict)  # when each kind of failure was warned of last
+    _told: dict[object, float] = field(default_factory=dict)  # when each kind of failure was last logged
 
     def goes_on(self, request: object, kind: object, what: str, *, wait: float, total: float) -> None:
-        """Take note that a request has failed, and is retried.
+        """Record that a request failed and will be retried.
 
         Args:
-            request: What is retried.
+            request: Identifies the request.
             kind: The kind of failure, such as an HTTP status.
-            what: What failed, and that it is retried.
+            what: The log line: what failed, and the retry.
             wait: Seconds until the next attempt.
-            total: Seconds from the first failure of a request until it has failed for good.
+            total: Seconds from the first failure of a request until its retries end.
         """
         with self._lock:
             now = self.clock()
@@ -57,7 +57,7 @@ class Outage:
             self._is_told, self._told[kind] = True, now
 
     def is_over(self, request: object, name: str, *, has_come: bool) -> None:
-        """Take note that a request has come, or is not retried any more; `name` is that of its bot and stream."""
+        """Record that a request succeeded, or is no longer retried; `name` names its bot and stream."""
         with self._lock:
             was_retried = self._fails_at.pop(request, None) is not None
             if was_retried and has_come and self._is_told and not self._fails_at:

@@ -1,4 +1,4 @@
-"""The rate limit of an endpoint: all workers together send evenly spaced requests at the documented rate."""
+"""The rate limiter of an endpoint: all workers together send evenly spaced requests at the documented rate."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from collections import deque
 
 SLACK = 1.01  # factor on the interval, so that network jitter does not break the limit
-MORE_SLACK = 0.01  # added after each pause: the jitter is larger than assumed
+MORE_SLACK = 0.01  # added after each pause, which shows that the jitter is larger than assumed
 MOST_SLACK = 1.1
-NEW_CONNECTION = 0.1  # seconds that a request may arrive late which has to open its connection first
+NEW_CONNECTION = 0.1  # seconds that a request may arrive late if it must open its connection first
 ASSUMED_ANSWER = 2.0  # seconds per response, until one has been measured
 
 
 class StoppedError(Exception):
-    """The sync is over, so no request may be sent any more."""
+    """The sync is over, so no more requests may be sent."""
 
 
 class RateLimiter:
@@ -32,11 +32,11 @@ class RateLimiter:
         self._paused_until = 0.0
         self._pauses = 0
         self._seconds_per_answer: float | None = None
-        self.latest_to_come = 0.0  # when the latest request that came through was sent, by the monotonic clock
+        self.latest_to_come = 0.0  # when the latest successful request was sent, by the monotonic clock
 
     @property
     def in_flight(self) -> float:
-        """Concurrent requests that use the full rate, from the average time of a response."""
+        """Number of concurrent requests that use the full rate, from the average time of a response."""
         return self._requests_per_second * (self._seconds_per_answer or ASSUMED_ANSWER)
 
     def took(self, seconds: float) -> None:
@@ -46,13 +46,13 @@ class RateLimiter:
         self._seconds_per_answer = seconds if before is None else before + (seconds - before) / 5
 
     def wait(self, stopped: threading.Event, *, is_first: bool = False) -> None:
-        """Wait until a request may be sent, the first of a worker or not; raise StoppedError if `stopped` is set."""
+        """Wait until a request may be sent; raise StoppedError if `stopped` is set. `is_first`: of a worker."""
         while not stopped.is_set():
             with self._lock:
                 now, pauses = time.monotonic(), self._pauses
                 at = max(now, self._next_at)
                 if not is_first and len(self._latest_arrivals) == self._requests_per_second:
-                    # One that was late may not be followed too closely by one that is not.
+                    # A request on time may not follow a late one too closely.
                     at = max(at, self._latest_arrivals[0] + self._slack)
                 self._latest_arrivals.append(at + NEW_CONNECTION * is_first)
                 self._next_at = at + self._slack / self._requests_per_second
@@ -62,7 +62,7 @@ class RateLimiter:
         raise StoppedError
 
     def pause(self, seconds: float) -> None:
-        """Stop all requests for some seconds, and send a little more slowly afterwards."""
+        """Stop all requests for some seconds, then send a little more slowly."""
         with self._lock:
             # Workers that wait now get a new slot after the pause, evenly spaced again.
             self._paused_until = max(self._paused_until, time.monotonic() + seconds)

@@ -22,7 +22,7 @@ _ascii_escape = re.compile(r"\\u00([0-7][0-9a-fA-F])")
 
 
 class Secret(str):
-    """A text that `repr` hides, also in the `repr` of what contains it."""
+    """A string that `repr` hides, also inside the `repr` of a container."""
 
     __slots__ = ()
 
@@ -31,9 +31,9 @@ class Secret(str):
         return "'***'"
 
 
-# How gateways and frameworks name the reason in an error's body. What the Export API does is not documented.
+# Keys under which gateways and frameworks put the reason in an error's body. The Export API documents none.
 _REASON_KEYS = ("message", "error", "errors", "detail", "error_description", "title", "msg")
-_REASON_KEYS_OF_200 = ("message", "error", "errors")  # what else such a body holds may be a record's
+_REASON_KEYS_OF_200 = ("message", "error", "errors")  # other keys of such a body may belong to a record
 _MOST_LEVELS = 5
 _of_firewall = re.compile(
     rb"(<!--.*?-->\s*)*<(!doctype html|html|head|title|body|center|h1)\b|error code: ", re.IGNORECASE | re.DOTALL
@@ -42,10 +42,10 @@ _title = re.compile(rb"<title[^>]{0,99}>(.{0,999}?)</title>", re.IGNORECASE | re
 
 
 def one_line(text: str, secret: str) -> str:
-    """Write a text on one line: at most `LONGEST_QUOTE` characters, all printable.
+    """Return a text on one line: at most `LONGEST_QUOTE` characters, all printable.
 
-    The secret becomes stars, be it plain or escaped for a URL, HTML or JSON. The text from the first brace on
-    is cut: it may be a record.
+    The secret becomes stars, whether plain or escaped for a URL, HTML or JSON. The text is cut at the first brace:
+    what follows may be a record.
     """
     text = _ascii_escape.sub(lambda escape: chr(int(escape[1], 16)), text.replace(secret, "***"))
     text = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in unescape(unquote(text)))
@@ -57,10 +57,10 @@ def one_line(text: str, secret: str) -> str:
 
 
 def own_words(response: requests.Response, secret: str) -> str:
-    """Get the API's reason for an error on one line, without the secret; the name of the status if there is none.
+    """Return the API's reason for an error on one line, without the secret; without a reason, the status's name.
 
-    Of JSON only a `message`, `detail` or the like is used, also within `error` or `errors`. With an error status, a
-    text that is not JSON is used, of HTML the title. All else may be a record.
+    From JSON it takes only a `message`, `detail` or the like, also inside `error` or `errors`. With an error status it
+    also takes text that is not JSON, and the title of HTML. Anything else may be a record.
     """
     body = response.content.strip() if len(response.content) <= LARGEST_ERROR else b""
     try:
@@ -74,7 +74,7 @@ def own_words(response: requests.Response, secret: str) -> str:
 
 def _reason_in(error: Any, keys: tuple[str, ...], level: int = 0) -> str:
     if isinstance(error, str):
-        return error if level else ""  # a body that is nothing but text may be a record
+        return error if level else ""  # a body that is only text may be a record
     if isinstance(error, list) and 0 < level < _MOST_LEVELS:
         return "; ".join(filter(None, (_reason_in(each, keys, level + 1) for each in error)))
     if isinstance(error, dict) and level < _MOST_LEVELS:
@@ -84,12 +84,12 @@ def _reason_in(error: Any, keys: tuple[str, ...], level: int = 0) -> str:
 
 
 def is_of_firewall(response: requests.Response) -> bool:
-    """Tell whether an error is a page of HTML, or a bare code, as a firewall writes and the API does not."""
+    """Return whether an error is an HTML page or a bare code: a firewall writes these, the API does not (inferred)."""
     return bool(_of_firewall.match(response.content[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")))
 
 
 def redirect_target(response: requests.Response, secret: str) -> str:
-    """Get the target of a redirect, without user, password, query and the secret: the path only on the same host."""
+    """Return the target of a redirect without user, password, query and secret; on the same host only the path."""
     try:
         url = urlsplit(response.headers["Location"])
         port = f":{url.port}" if url.port else ""

@@ -20,14 +20,14 @@ LONGEST_RETRY_AFTER = 300.0  # seconds; a longer wait, such as for a used-up quo
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long a request is retried, in seconds. With the defaults, an outage of five minutes does not end a run.
+    """How long to retry a request, in seconds. With the defaults, an outage of five minutes does not end a run.
 
     The waits double, up to `longest_wait`, until the total is over. `Retry-After` overrides them.
 
     Attributes:
         total: From the first failure to the start of the last attempt, or longer if `Retry-After` says so.
-        fewest_tries: Minimum number of attempts: slow timeouts must leave enough for the request of a small page.
-        jitter: Largest random part of a wait to add to it, so that the workers do not all retry at once.
+        fewest_tries: Minimum number of attempts. Slow timeouts must leave enough of them to request a small page.
+        jitter: Largest random share added to a wait, so that the workers do not all retry at once.
     """
 
     first_wait: float = 1.0
@@ -37,7 +37,7 @@ class RetryPolicy:
     jitter: float = 0.25
 
     def waits(self, clock: Callable[[], float] = time.monotonic) -> Generator[float, Exception, None]:
-        """Yield 0, then the seconds to wait after each error that is sent in; end when the request has failed."""
+        """Yield 0, then the seconds to wait after each error sent in; end when the request has failed."""
         error = yield 0.0
         began, longer = clock(), self.first_wait
         for tries in count(1):
@@ -51,7 +51,7 @@ class RetryPolicy:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Read `Retry-After` (RFC 9110) in seconds, or 0. A date is compared with the server's `Date`, if there is one."""
+    """Return `Retry-After` (RFC 9110) in seconds, or 0. A date is compared with the server's `Date`, if present."""
     asked = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked):
         return float(asked)
@@ -71,10 +71,10 @@ def _http_date(text: str) -> datetime | None:
 
 @dataclass
 class PageSizeDoubt:
-    """Tells a page that is too large from an outage.
+    """Distinguishes a page that is too large from an outage.
 
-    Both look alike: the gateway returns 5xx, or nothing. So after some failures in a row a small
-    page is requested. If it comes and the page still does not, the page is too large.
+    Both look alike: the gateway returns 5xx, or nothing. So after some failures in a row the tap requests a small
+    page. If that succeeds and the page still fails, the page is too large.
     """
 
     failures: int = 0
@@ -87,12 +87,12 @@ class PageSizeDoubt:
 
     @property
     def is_page_too_large(self) -> bool:
-        """Whether the page is too large, and this is no outage."""
+        """Whether the page is too large, so this is not an outage."""
         return self.failures > FAILURES_BEFORE_DOUBT and self.small_page_came
 
 
 def in_words(seconds: float) -> str:
-    """Write a duration in seconds, minutes, hours or days: from two of a unit on, in that unit."""
+    """Return a duration in seconds, minutes, hours or days: the largest unit of which there are at least two."""
     for limit, unit, text in ((120, 1, "{:.0f} s"), (7_200, 60, "{:.0f} min"), (172_800, 3_600, "{:.1f} h")):
         if seconds < limit:
             return text.format(seconds / unit)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Send = Callable[[requests.PreparedRequest, Context], requests.Response]
 
 LATELY = 60.0
-"""Seconds for which an answer tells that the API is up."""
+"""Seconds for which a response proves that the API is up."""
 
 
 @dataclass(eq=False)
@@ -37,11 +37,11 @@ class Sender:
 
     Attributes:
         send: Sends a request once; raises if the response is an error.
-        small_page: Makes the request for the smallest page of the same window.
-        elsewhere: Gives the contexts of other requests, which still come unless the API is down for all.
-        where: Names the bot and stream, and the window, for messages.
+        small_page: Returns the request for the smallest page of the same window.
+        elsewhere: Returns the contexts of other requests. They still succeed unless the API is down for all bots.
+        where: Returns the names of bot and stream, and of the window, for messages.
         stopped: Set when the sync is over.
-        outage: What is said of failures, for all windows together.
+        outage: Logs the failures of all windows together.
     """
 
     send: Send
@@ -55,11 +55,11 @@ class Sender:
     _doubt: PageSizeDoubt = field(default_factory=PageSizeDoubt)
 
     def __call__(self, request: requests.PreparedRequest, context: Context) -> requests.Response:
-        """Send a request, and retry it if need be. For the first attempt, the caller has waited for the limiter.
+        """Send a request and retry transient errors. The caller has waited for the limiter for the first attempt.
 
         Raises:
             FatalAPIError: If a retry cannot help, or the retry policy allows no more attempts. It is an
-                `EveryBotError` if no other request comes through.
+                `EveryBotError` if no other request succeeds either.
             PageTooLargeError: If a smaller page may work.
             StoppedError: If the sync is over.
         """
@@ -81,7 +81,7 @@ class Sender:
                 response = self.send(request, context)
             except (RetriableAPIError, requests.RequestException) as error:
                 failing_since = min(failing_since, time.monotonic())
-                self._give_up_if_too_large(error)
+                self._fail_if_too_large(error)
                 said, (name, window) = describe(error), self.where(context)
                 if not is_transient(error):
                     raise EveryBotError(said) from error
@@ -109,8 +109,8 @@ class Sender:
         raise AssertionError  # counting has no end
 
     def _comes_elsewhere(self, context: Context) -> bool:
-        """Tell an outage from one bot's trouble: with few workers, or few bots, nothing else may have been sent."""
-        # An answer that is no page does not prove that the API is up.
+        """Return whether other requests succeed. With few workers or bots, none may have been sent lately."""
+        # A response that is not a page does not prove that the API is up.
         return any(self._small_page_comes(other) for other in self.elsewhere(context))
 
     def _small_page_comes(self, context: Context) -> bool:
@@ -120,7 +120,7 @@ class Sender:
             return True
         return False
 
-    def _give_up_if_too_large(self, error: Exception) -> None:
+    def _fail_if_too_large(self, error: Exception) -> None:
         if may_be_page_size(error):
             self._doubt.failures += 1
         if self._doubt.is_page_too_large:

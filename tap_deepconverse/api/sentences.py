@@ -1,8 +1,7 @@
-"""The sentences that say why a run fails, in one place so that they can be listed: `docs/errors.md` has them.
+"""The sentences that say why a run fails, in one place: `docs/errors.md` lists them.
 
-What is wrong with a setting or a state is said where that is checked.
-
-What is particular to one bot gets the bot and the stream before it, and a full stop after it.
+The modules that check settings and states have their own sentences. An error of one bot gets the bot and the stream
+in front, and a full stop at the end.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ class Sentence:
     """An error message with placeholders.
 
     Attributes:
-        when: What it is said of.
+        when: The case it describes.
     """
 
     text: str
     when: str
 
     def __call__(self, **values: object) -> str:
-        """Fill in the placeholders."""
+        """Return the text with the placeholders filled in."""
         return self.text.format(**values)
 
 
@@ -44,41 +43,43 @@ REQUEST_REFUSED = Sentence("the API does not accept the request ({said}); check 
 CURSOR_REJECTED = Sentence(
     "the API rejected the pagination cursor, which may have expired ({said})", "HTTP 4xx for a request with a cursor"
 )
-PAGE_TOO_LARGE = Sentence("the API cannot give so large a page ({said})", "HTTP 413")
+PAGE_TOO_LARGE = Sentence("the page is too large for the API ({said})", "HTTP 413")
 MUST_WAIT = Sentence(
-    f"the API asks to wait {{wait}} ({{said}}), as it may when a quota is used up; {GOES_ON}",
+    f"the API asks to wait {{wait}} ({{said}}), perhaps because a quota is used up; {GOES_ON}",
     "`Retry-After` of more than five minutes",
 )
 UNKNOWN_STATUS = Sentence(
-    "the API answers with HTTP {status}, which the tap does not know; check `api_url`", "HTTP 201 to 399, no redirect"
+    "the API returned an unexpected status (HTTP {status}); check `api_url`", "HTTP 201 to 399, not a redirect"
 )
 REDIRECTED = Sentence(
-    "the API redirects to {target}, and the key is sent to `api_url` only; check `api_url`", "a redirect"
+    "the API redirects to {target}, but the key is sent to `api_url` only; check `api_url`", "a redirect"
 )
 
-# --- What may pass, and is retried ---
+# --- Transient errors, which are retried ---
 
 RATE_LIMITED = Sentence("rate limited ({said}){by}", "HTTP 429")
-TEMPORARY = Sentence("temporary error of the API ({said}){by}", "HTTP 408, 425 or 5xx")
+TEMPORARY = Sentence("the API returned a temporary error ({said}){by}", "HTTP 408, 425 or 5xx")
 BY_FIREWALL = Sentence(", from the firewall in front of the API", "HTTP 429 or 5xx with a page of HTML")
 RETRIES_OVER = Sentence(
     "{said}, in {window}{see}; failed after {tries} tries in {elapsed}; " + GOES_ON, "the retries are over"
 )
 SEE_STATUS_PAGE = Sentence(f"; see {STATUS_PAGE}", "the retries of HTTP 5xx are over")
-SMALL_PAGE_COMES = Sentence("{said}, again and again, while a small page comes", "only large pages fail")
-TOO_MUCH = Sentence("the answer has more than {megabytes} MB", "an answer that is larger than any page")
+SMALL_PAGE_COMES = Sentence("{said}, repeatedly, although a page of one record works", "only large pages fail")
+TOO_MUCH = Sentence("the response is larger than {megabytes} MB", "a response that is larger than any page")
 NO_ANSWER = Sentence(
-    "no answer from the API in time; if it is only slow, raise `request_timeout`", "a timeout of the connection"
+    "no response from the API in time; if it is only slow, raise `request_timeout`", "a timeout of the connection"
 )
 NO_HOST = Sentence("the name of the API's host cannot be resolved; check the network and `api_url`", "DNS")
 REFUSED_CONNECTION = Sentence(
-    "the API's host refuses the connection; check the network and `api_url`", "nobody listens at the host's port"
+    "the API's host refuses the connection; check the network and `api_url`", "nothing listens on the host's port"
 )
-NO_CONNECTION = Sentence("no connection to the API ({error}); check the network and `api_url`", "any other")
-NOT_DECOMPRESSED = Sentence("the answer cannot be decompressed", "a spoilt answer")
-CUT_SHORT = Sentence("the answer was cut short", "the connection ends within an answer")
-CLOSED = Sentence("the connection was closed without an answer", "the API's host closes the connection")
-RESET = Sentence("the connection was reset", "the API's host, or something on the way, resets the connection")
+NO_CONNECTION = Sentence(
+    "no connection to the API ({error}); check the network and `api_url`", "any other error of the connection"
+)
+NOT_DECOMPRESSED = Sentence("the response cannot be decompressed", "a corrupt response")
+CUT_SHORT = Sentence("the response was cut short", "the connection ends within a response")
+CLOSED = Sentence("the connection was closed without a response", "the API's host closes the connection")
+RESET = Sentence("the connection was reset", "the API's host, or something in between, resets the connection")
 
 # --- The way to the API ---
 
@@ -86,11 +87,11 @@ NO_PROXY = Sentence(
     "no connection through the proxy that the environment names; check HTTPS_PROXY and NO_PROXY", "the proxy fails"
 )
 NO_PROXY_URL = Sentence(
-    "the proxy that the environment names has no URL that can be used; check HTTPS_PROXY and NO_PROXY",
-    "HTTPS_PROXY (or ALL_PROXY) is no URL",
+    "the proxy that the environment names is not a valid URL; check HTTPS_PROXY and NO_PROXY",
+    "HTTPS_PROXY (or ALL_PROXY) is not a URL",
 )
 NO_SOCKS = Sentence(
-    "the environment names a SOCKS proxy, for which the Python package PySocks is missing; install it beside the tap "
+    "the environment names a SOCKS proxy, but the Python package PySocks is missing; install it beside the tap "
     "(pip install pysocks), or check HTTPS_PROXY, ALL_PROXY and NO_PROXY",
     "HTTPS_PROXY (or ALL_PROXY) begins with socks",
 )
@@ -100,7 +101,7 @@ CERTIFICATE = Sentence(
     "a certificate that is not trusted",
 )
 NO_TLS = Sentence(
-    "the API's host does not speak TLS as it should ({reason}); check `api_url`", "the port is not one for https"
+    "the TLS connection to the API's host failed ({reason}); check `api_url`", "the port is not one for https"
 )
 NO_CERTIFICATES = Sentence(
     "The file {path} {reason}: the environment's REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file of CA "
@@ -125,31 +126,31 @@ TARGET_GONE = Sentence(
 )
 LOG_LEVEL = Sentence(
     "TAP_DEEPCONVERSE_LOGLEVEL (or LOGLEVEL) in the environment must be DEBUG, INFO, WARNING or ERROR.",
-    "a log level that there is none of",
+    "an unknown log level",
 )
 LOG_CONFIG = Sentence(
-    "SINGER_SDK_LOG_CONFIG in the environment must name a file in YAML or JSON that Python's "
-    "`logging.config.dictConfig` takes: {path} is none ({reason}).",
+    "SINGER_SDK_LOG_CONFIG in the environment must name a YAML or JSON file for Python's "
+    "`logging.config.dictConfig`: {path} cannot be used ({reason}).",
     "a logging configuration that cannot be used",
 )
 DOTENV = Sentence("The file .env, from which `--config ENV` takes settings, is not UTF-8 text.", "a `.env` in Latin-1")
 CATALOG = Sentence(
-    "The catalog {what}; give `--catalog` what `tap-deepconverse --discover` writes, or leave the option out.",
+    "The catalog {what}; give `--catalog` the output of `tap-deepconverse --discover`, or leave the option out.",
     "a catalog that `--discover` did not write",
 )
 BATCH = Sentence(
-    '`batch_config` {what}; it must be such as {{"encoding": {{"format": "jsonl", "compression": "gzip"}}, "storage": '
+    '`batch_config` {what}; an example is {{"encoding": {{"format": "jsonl", "compression": "gzip"}}, "storage": '
     '{{"root": "file:///data/batches"}}}}.',
-    "batch files are not described in whole, or their storage or format needs a package that is missing",
+    "`batch_config` is incomplete, or its storage or format needs a package that is missing",
 )
 UNKNOWN_SETTING = Sentence(
-    "`{name}` is not a setting of this tap, and is ignored{nearest}", "a warning, of a misspelt setting"
+    "`{name}` is not a setting of this tap, and is ignored{nearest}", "a warning: a misspelt setting"
 )
 UNKNOWN_STREAMS = Sentence(
-    "The catalog names {names}, which this tap does not have, and which is ignored.", "a warning, of a misspelt stream"
+    "The catalog names {names}, which this tap does not have and ignores.", "a warning: a misspelt stream"
 )
 NOTHING_SELECTED = Sentence(
-    "No stream is selected in the catalog, so nothing is read.", "a warning, of a catalog that selects nothing"
+    "No stream is selected in the catalog, so nothing is read.", "a warning: a catalog that selects nothing"
 )
 BUG = Sentence("Unexpected {error}. Please report this bug with the lines above.", "a bug of the tap")
 

@@ -1,4 +1,4 @@
-"""The HTTP session: proxy, certificates, limits on a response, and no redirect, so that the key goes nowhere else."""
+"""The HTTP session: proxy, certificates, limits on a response, and no redirects, so that the key goes nowhere else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tap_deepconverse.api.sentences import NO_CERTIFICATES, TOO_MUCH
 
 LARGEST_ANSWER = 1 << 28  # bytes, decompressed; the documented 1000 records take a few million
 LONGEST_ANSWER = 10  # times the timeout, for the whole response
-PIECE = 1 << 14  # bytes to read at once: they may decompress to a thousand times as many
+PIECE = 1 << 14  # bytes to read at once; they may decompress to a thousand times as many
 
 
 class UnusableCertificatesError(ConfigurationError):
@@ -26,11 +26,11 @@ class UnusableCertificatesError(ConfigurationError):
 
 
 class Session(requests.Session):
-    """A session that follows no redirect, since `requests` would send the key along, and limits each response."""
+    """A session that limits each response and follows no redirect: `requests` would send the key along."""
 
     @override
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request, and read the whole response within limits of size and time.
+        """Send a request and read the whole response within limits of size and time.
 
         The timeout of `requests` covers only the gaps between bytes: a body that trickles in would never end.
 
@@ -62,15 +62,15 @@ class Session(requests.Session):
 
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: `requests` parses even a target that it does not follow, and fails if it is no URL."""
+        """Return None: `requests` parses even a target that it does not follow, and fails if it is not a URL."""
 
 
 def new_session(url: str) -> requests.Session:
-    """Make a session for one host and one thread: `requests` does not promise that threads can share it.
+    """Return a session for one host and one thread: `requests` does not promise that threads can share it.
 
     As in `requests`, the environment names proxies (`HTTPS_PROXY`, `NO_PROXY`) and the CA bundle (`REQUESTS_CA_BUNDLE`,
-    `CURL_CA_BUNDLE`). Certificates are always verified. Plain HTTP, which is allowed on loopback only, bypasses
-    the proxy: it would leave the machine.
+    `CURL_CA_BUNDLE`). Certificates are always verified. Plain HTTP is allowed on loopback only, so it bypasses the
+    proxy: otherwise the request would leave the machine.
 
     Raises:
         UnusableCertificatesError: If the CA bundle does not exist or holds no certificates.
@@ -87,7 +87,7 @@ def new_session(url: str) -> requests.Session:
 
 
 def check_certificates(path: str) -> None:
-    """Raise UnusableCertificatesError unless `path` is a folder, or a file of CA certificates."""
+    """Raise UnusableCertificatesError unless `path` is a folder or a file of CA certificates."""
     try:
         if not Path(path).is_dir():
             ssl.create_default_context(cafile=path)

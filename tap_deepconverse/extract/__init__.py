@@ -1,1 +1,1 @@
-"""What is read when, and what is complete. Nothing here knows of Singer or of sockets."""
+"""What is read when, and what is complete. Nothing here knows about Singer or sockets."""

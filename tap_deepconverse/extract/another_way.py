@@ -1,4 +1,4 @@
-"""How else to read a window that cannot be read as it was planned. Pure."""
+"""Finds another way to read a window that cannot be read as planned. Pure."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ class ExtractionError(Exception):
 
 
 def at_record(error: UnusableRecordError, page: str) -> ExtractionError:
-    """Say which record it is that cannot be emitted, by its page."""
+    """Return an error that names the record that cannot be emitted, by its page."""
     return ExtractionError(f"record {error.position} of {page} {error.reason}")
 
 
 def another_way(read: WindowRead, error: UnreadableWindow) -> tuple[str, list[WindowRead]]:
-    """Say how else to read a window, in words for the log, and what to read instead.
+    """Return how to read a failed window, in words for the log, and what to read instead.
 
-    It is not documented whether a cursor may be followed with another number of records a page. So
-    smaller pages begin anew, in halves of the window: then only a small part of it, around what
-    is too large, comes to be read in the smallest pages.
+    Whether a cursor works with another page size is not documented. So smaller pages start again from the first page,
+    in halves of the window: only the part around the large record is then read in the smallest pages.
 
     Raises:
         ExtractionError: If there is no other way.
     """
     if isinstance(error, CursorRejectedError):
         if read.is_second_time:
-            how = "if the target is slower than a cursor lives, set `window_days` lower"
+            how = "if cursors expire because the target is slow, set `window_days` lower"
             msg = f"{error}, twice in {read.window}; {how}"
             raise ExtractionError(msg)
         how, instead = "from its beginning, once", [replace(read, is_second_time=True)]
@@ -44,13 +43,13 @@ def another_way(read: WindowRead, error: UnreadableWindow) -> tuple[str, list[Wi
         if len(read.window.halves()) == 1:
             msg = f"{error}, in {read.window}; report it to DeepConverse"
             raise ExtractionError(msg)
-        how = "in halves, and so on until all pages are partly empty"
+        how = "in halves, until no page is full"
         instead = [replace(read, window=half, expected=0) for half in read.window.halves()]
     else:
         if read.page_size == 1:
-            msg = f"{error}, not even one of a single record, in {read.window}; report it to DeepConverse if it stays"
+            msg = f"{error}, even with one record, in {read.window}; if this persists, report it to DeepConverse"
             raise ExtractionError(msg)
         size = read.page_size // 2
-        how = f"in halves, in pages of {size} records; if this comes often, set `page_size` to that"
+        how = f"in halves, in pages of {size} records; if this happens often, set `page_size` to that number"
         instead = [WindowRead(half, size) for half in read.window.halves()]
     return how, instead

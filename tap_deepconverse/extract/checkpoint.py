@@ -1,6 +1,6 @@
-"""How far a span is complete, and where its bookmark may stand.
+"""Tracks how far a span is complete, and so where its bookmark may be.
 
-Pure: times are aware datetimes, and the edges of windows Unix seconds.
+Pure. Times are aware datetimes; the edges of windows are Unix seconds.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 def next_bookmark(bookmark: datetime | None, newest: datetime | None, complete_until: datetime) -> datetime | None:
-    """Say where a bookmark may stand once everything up to a point is complete.
+    """Return where a bookmark may be once everything up to a point is complete.
 
     Args:
-        bookmark: Where it stands now, or None.
-        newest: The newest time seen in what is complete, or None. It may lie beyond what is complete: a
-            window's records may have been updated after its end.
-        complete_until: Up to where everything has been read.
+        bookmark: The present bookmark, or None.
+        newest: The newest time seen in complete windows, or None. It may be later than `complete_until`: a window's
+            records may have been updated after its end.
+        complete_until: The time up to which everything has been read.
 
     Returns:
-        The newest time, but not beyond that point, and never before the present bookmark.
+        The newest time, but no later than `complete_until`, and never before the present bookmark.
     """
     reached = None if newest is None else min(newest, complete_until)
     return max((moment for moment in (bookmark, reached) if moment), default=None)
 
 
 class Coverage:
-    """Keeps account of how far a span is complete, window by window, in whatever order."""
+    """Tracks how far a span is complete, by windows that finish in any order."""
 
     def __init__(self, start: int) -> None:
         """Start with nothing read."""
@@ -41,11 +41,11 @@ class Coverage:
 
     @property
     def until_moment(self) -> datetime:
-        """Up to where everything has been read."""
+        """The time up to which everything has been read."""
         return datetime.fromtimestamp(self.until, UTC)
 
     def finish(self, window: Window, newest: datetime | None, counts: list[Count]) -> bool:
-        """Take note that a window is complete; says whether more than before is, from the beginning on."""
+        """Record that a window is complete; return whether the span is complete further than before."""
         self._finished[window.start] = window, newest, counts
         before = self.until
         while finished := self._finished.pop(self.until, None):

@@ -1,6 +1,6 @@
-"""What is under way of one bot: the windows that are being read, and the pages that wait to be emitted.
+"""The state of one bot's reading: its open windows, and the pages that wait to be emitted.
 
-Nothing here waits or locks: that is the pool's.
+Nothing here waits or locks: the pool does.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[BotSpan, WindowRead], Iterator[Page]]
 
-# How long windows before one that failed may still take: what is complete before it is not lost
+# How long windows before a failed one may still take, so that their records are not lost
 SECONDS_FOR_EARLIER_WINDOWS = 5.0
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A page of a window, or its end."""
+    """A page of a window, or the window's end."""
 
     read: WindowRead
-    number: int  # which of its pages it is, from 1
-    records: int  # that have come of the window so far
+    number: int  # of the page within its window, from 1
+    records: int  # of the window so far
     page: Page | None  # None at the window's end
 
     def __str__(self) -> str:
@@ -52,28 +52,28 @@ class Reading:
 
     @property
     def start(self) -> int:
-        """Where the window begins."""
+        """The start of the window."""
         return self.read.window.start
 
 
 @dataclass
 class Lane:
-    """How far the reading of a bot has come."""
+    """The windows of one bot, from planned to emitted."""
 
     span: BotSpan
-    ready: list[Reading] = field(default_factory=list)  # begun, with more pages
-    active: list[Reading] = field(default_factory=list)  # with a page under way
-    arrived: deque[Arrival] = field(default_factory=deque)  # not yet taken
-    # Of each window that is not complete, or comes after one that is not, how many pages it may take, and has taken.
+    ready: list[Reading] = field(default_factory=list)  # started, with more pages
+    active: list[Reading] = field(default_factory=list)  # with a request in flight
+    arrived: deque[Arrival] = field(default_factory=deque)  # not emitted yet
+    # For each window beyond the checkpoint: how many pages it may take, and how many it has taken.
     planned: dict[Window, float] = field(default_factory=dict)
     read: dict[Window, int] = field(default_factory=dict)
     complete_until: int = 0
-    since_checkpoint: int = 0  # pages that have come since what is complete last grew
-    failure: tuple[int, BaseException, float] | None = None  # the earliest: where, why, and until when others may take
+    since_checkpoint: int = 0  # pages that have arrived since the last checkpoint
+    failure: tuple[int, BaseException, float] | None = None  # the earliest: its start, its error, a deadline for others
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to come."""
+        """Whether no more pages will come."""
         if self.arrived:
             return False
         first_left = min(
@@ -86,7 +86,7 @@ class Lane:
         return first_left >= self.failure[0] or time.monotonic() > self.failure[2]
 
     def forget_complete(self) -> None:
-        """Take note of how far the span is complete."""
+        """Forget the windows before the checkpoint."""
         until = self.span.coverage.until
         if until > self.complete_until:
             self.complete_until = until
@@ -96,28 +96,28 @@ class Lane:
                 del pages[window]
 
     def is_wanted(self, start: int) -> bool:
-        """Tell whether a window is still to be read."""
+        """Return whether a window is still to be read."""
         return self.failure is None or start < self.failure[0]
 
     @property
     def records_left(self) -> float | None:
-        """How many more records to expect, or None if that cannot be said."""
+        """How many more records to expect, or None if unknown."""
         left = self.span.planner.expected_left
         if left is None:
             return None
         return left + sum(max(0, reading.read.expected - reading.records) for reading in (*self.ready, *self.active))
 
     def fail(self, start: int, error: BaseException) -> None:
-        """Take note that a window cannot be read, or not be emitted; the earliest counts."""
+        """Record that a window cannot be read or emitted; the earliest failure counts."""
         self.active = [reading for reading in self.active if reading.start != start]
         until = self.failure[2] if self.failure else time.monotonic() + SECONDS_FOR_EARLIER_WINDOWS
         if self.failure is None or start < self.failure[0]:
             self.failure = start, error, until
 
     def begin(self, fetch: Fetch, in_flight: float) -> Reading:
-        """Choose the window of which to ask for a page: what has been begun first, and the earliest.
+        """Choose the window whose page to request next: started windows first, and the earliest first.
 
-        What was cut into parts is begun at once, though: the sooner, the sooner all of them are read.
+        Parts of a window that was cut are the exception: starting them at once shortens the run.
         """
         ready, room = self._to_go_on_with(), self._room
         if ready and not (room > 0 and self.span.planner.has_parts and self.can_begin):
@@ -131,7 +131,7 @@ class Lane:
         return reading
 
     def put(self, reading: Reading, page: Page) -> None:
-        """Take in a page, to be emitted when it is its turn."""
+        """Queue a page to be emitted."""
         read = reading.read
         self.active.remove(reading)
         self.arrived.append(Arrival(read, reading.number, reading.records, page))
@@ -141,12 +141,12 @@ class Lane:
             self.planned[read.window] = max(read.expected_pages, reading.number)
             self.ready.append(reading)
             return
-        next(reading.pages, None)  # asks for nothing more, since there is no cursor
+        next(reading.pages, None)  # ends the iterator, without a request: there is no cursor
         self.span.planner.learn(read, reading.records)
         self.arrived.append(Arrival(read, reading.number, reading.records, None))
 
     def replace(self, reading: Reading, error: UnreadableWindow) -> None:
-        """Take a window back that cannot be read as it was, to be read in another way if there is one."""
+        """Plan to read a failed window in another way, if there is one."""
         self.active.remove(reading)
         self._forget(reading)
         try:
@@ -155,13 +155,13 @@ class Lane:
             self.fail(reading.start, failure)
 
     def cut_anew(self, reading: Reading, page: Page, in_flight: float) -> None:
-        """Take a window back that holds much more than it was planned for."""
+        """Plan to read a window in parts: it holds much more than planned."""
         self.active.remove(reading)
         self._forget(reading)
         self.span.planner.cut_anew(reading.read, reading.number, self.span.times_of(page), in_flight)
 
     def is_worth_a_cut(self, reading: Reading, page: Page, *, is_idle: bool, in_flight: float) -> bool:
-        """Tell whether a window of which a full page has come had better be cut into parts."""
+        """Return whether to cut a window into parts, after a full page of it."""
         read, planner = reading.read, self.span.planner
         is_telling = reading.number >= read.expected_pages or (is_idle and reading.number == 1)
         times = self.span.times_of(page) if is_telling else []
@@ -169,12 +169,12 @@ class Lane:
 
     @property
     def at_work(self) -> int:
-        """How many windows are being read, or may be."""
+        """How many windows have a request in flight, or a page that may be requested."""
         return len(self.active) + len(self._to_go_on_with())
 
     @property
     def can_begin(self) -> bool:
-        """Whether another window may be begun."""
+        """Whether another window may be started."""
         start = self.span.planner.next_start
         if start is None or not self.is_wanted(start):
             return False
@@ -182,21 +182,20 @@ class Lane:
 
     @property
     def _room(self) -> float:
-        """How many more pages may be planned, so that a checkpoint comes in time, and not too much lies beyond it."""
+        """How many more pages may be planned, so that checkpoints come in time and not too much lies beyond them."""
         planned = sum(self.planned.values())
         to_come = planned - sum(self.read.values())
         return min(MOST_AHEAD - self.since_checkpoint - to_come, MOST_BEYOND - planned)
 
     @property
     def can_go_on(self) -> bool:
-        """Whether there is a window of which to ask for the next page, or the first."""
+        """Whether there is a page to request."""
         return self.can_begin or bool(self._to_go_on_with())
 
     def _to_go_on_with(self) -> list[Reading]:
-        """Those windows of which the next page may be asked for.
+        """Return the windows whose next page may be requested.
 
-        Of what lies ahead of the earliest window, no more is read than leaves room for that one: so a
-        checkpoint comes in time.
+        Far ahead of the checkpoint that is only the earliest window, so that the next checkpoint comes in time.
         """
         ready = [reading for reading in self.ready if self.is_wanted(reading.start)]
         first = min(self.planned, key=lambda window: window.start, default=None)
@@ -207,7 +206,7 @@ class Lane:
         return [reading for reading in ready if reading.start == first.start] if is_far_ahead else ready
 
     def _rank(self, reading: Reading) -> tuple[float, int]:
-        """Put the earliest window first; at the end the longest, so that none is left to be read alone."""
+        """Rank the earliest window first; near the end of the span the longest, so that none is read alone."""
         left = 0.0 if self.span.planner.next_start is not None else self.planned[reading.read.window] - reading.number
         return -left, reading.start
 

@@ -1,8 +1,8 @@
-"""Windows of all bots of a stream, read by a few workers at once, in bounded memory.
+"""Reads the windows of all bots of a stream with a few workers at once, in bounded memory.
 
-A worker asks for one page at a time, and decides as late as it can of which window: first of the bot
-whose turn it is, then of the bots after it; of a bot first what has been begun, the earliest window
-first. So no more is under way than uses the API's limit, and what is complete from the beginning on grows.
+A worker requests one page at a time, and chooses its window as late as possible: the current bot comes before later
+bots, started windows before new ones, and earlier windows before later ones. So there are only as many requests in
+flight as the rate limit needs, and the checkpoint advances steadily.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from tap_deepconverse.extract.windows import WindowRead
     from tap_deepconverse.records.page import Page
 
-MOST_WAITING = 2  # pages that wait to be emitted from which on no more is asked for, of the bot whose turn it is
-MOST_WAITING_LATER = 16  # pages of bots whose turn has not come that may wait, or be under way, all together
-SECONDS_TO_LEAVE = 0.2  # how long to wait for workers at the end. Those that hang are left to the process's end
+MOST_WAITING = 2  # pages of the current bot that wait to be emitted; with so many, no more are requested
+MOST_WAITING_LATER = 16  # pages of all later bots together that may wait or be in flight
+SECONDS_TO_LEAVE = 0.2  # how long to wait for workers at the end. Hanging ones end with the process
 
 
 class ReaderPool:
-    """The workers of a stream. `fetch` asks for pages, and does not wait for a first try to be due."""
+    """The workers of a stream. `fetch` requests pages; the pool waits for the rate limiter before a first attempt."""
 
     def __init__(self, spans: Sequence[BotSpan], fetch: Fetch, limiter: RateLimiter, most_at_once: int) -> None:
         self.stopped = threading.Event()
@@ -45,14 +45,14 @@ class ReaderPool:
         self._bug: BaseException | None = None
 
     def results(self, span: BotSpan, every_second: Callable[[], None] | None) -> Iterator[Arrival]:
-        """Give what comes of a bot, whose turn it is.
+        """Yield the pages of a bot, which becomes the current one.
 
         Yields:
-            Each window's pages, in their order, and then its end; those of different windows mixed, as they
-            arrive. If a window fails, those before it are first brought to their end, if that does not take long.
+            Each window's pages in order, and then its end. Pages of different windows are mixed, as they arrive. If a
+            window fails, earlier windows are completed first, unless that takes long.
 
         Raises:
-            BaseException: Whatever the reading of a window raised.
+            BaseException: The error of the earliest window that failed.
         """
         lane, called = self._lane_of(span), time.monotonic()
         span.progress.begin()
@@ -66,17 +66,17 @@ class ReaderPool:
             raise lane.failure[1]
 
     def fail(self, span: BotSpan, read: WindowRead, error: BaseException) -> None:
-        """Let the reading of a bot end with an error, once the windows before this one are complete."""
+        """End the reading of a bot with an error, once the windows before this one are complete."""
         with self._changed:
             self._lane_of(span).fail(read.window.start, error)
 
     def records_left(self, span: BotSpan) -> float | None:
-        """Say how many more records of a bot to expect, or None if that cannot be said."""
+        """Return how many more records of a bot to expect, or None if unknown."""
         with self._changed:
             return self._lane_of(span).records_left
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Stop all requests."""
         self.stopped.set()
         with self._changed:
             self._changed.notify_all()
@@ -86,13 +86,13 @@ class ReaderPool:
 
     @property
     def _in_flight(self) -> float:
-        return min(self._limiter.in_flight, self._most_at_once)  # when the limit, or all workers, are used
+        return min(self._limiter.in_flight, self._most_at_once)
 
     def _lane_of(self, span: BotSpan) -> Lane:
         return next(lane for lane in self._lanes if lane.span is span)
 
     def _next_arrival(self, lane: Lane) -> Arrival | Lane | None:
-        """Wait a second at most for something to arrive; gives the lane itself when it is over."""
+        """Wait a second at most for an arrival; return the lane itself when it is over."""
         with self._changed:
             self._turn = self._lanes.index(lane)
             lane.forget_complete()
@@ -114,13 +114,13 @@ class ReaderPool:
                     self._read_page(*self._next_reading())
             except StoppedError:
                 raise
-            except BaseException as error:  # noqa: BLE001  a run with a bug is not to hang
+            except BaseException as error:  # noqa: BLE001  a run with a bug must not hang
                 with self._changed:
                     self._bug = error
                     self._changed.notify_all()
 
     def _next_reading(self, *, is_first: bool = False) -> tuple[Lane, Reading]:
-        """Wait for something to ask for, and for the turn to do so: one worker at a time."""
+        """Wait until there is a page to request and the limiter allows it: one worker at a time."""
         with self._changed:
             self._at_door += 1
         try:
@@ -149,13 +149,13 @@ class ReaderPool:
         return next((lane for lane in later if lane.can_go_on), None)
 
     def _send_worker(self) -> None:
-        """See to it that somebody asks for what there is to ask for."""
+        """Wake or start a worker if there is a page to request."""
         if self.stopped.is_set() or self._lane_to_read() is None:
             return
         if self._at_door:
             self._changed.notify_all()
         elif len(self._workers) < self._most_at_once:
-            # A daemon, so that a request that hangs does not keep a process that is to end.
+            # A daemon, so that a hanging request does not keep the process from ending.
             self._workers.append(threading.Thread(target=self._work, daemon=True))
             self._workers[-1].start()
 
@@ -167,10 +167,10 @@ class ReaderPool:
             raise
         except UnusableRecordError as error:
             failure = at_record(error, f"page {reading.number + 1} of {reading.read.window}")
-        except BaseException as error:  # noqa: BLE001  whatever it is, it is the bot's
+        except BaseException as error:  # noqa: BLE001  any error belongs to the bot
             failure = error
         with self._changed:
-            if reading not in lane.active:  # an earlier page of it has failed
+            if reading not in lane.active:  # its window has failed in the meantime
                 return
             failure = failure or self._last_page.problem(page, reading.read, lane.span)
             if isinstance(failure, UnreadableWindow):

@@ -1,4 +1,4 @@
-"""How far a sync has come, in words for the person who watches its log."""
+"""The progress of a sync, in words for the person who watches its log."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SECONDS_BETWEEN_REPORTS = 10.0
-SECONDS_OF_PACE = 60.0  # how far back the pace is measured that a time left is told by
+SECONDS_OF_PACE = 60.0  # how far back to measure the pace, from which the time left is estimated
 SECONDS_BEFORE_FORECAST = 15.0
 
 
 @dataclass
 class Progress:
-    """How far the extraction of a bot's stream has come, between two points in time."""
+    """The progress of a bot's stream between two points in time."""
 
     start: datetime
     end: datetime
     clock: Callable[[], float] = time.monotonic
-    records: int = 0  # that have been taken, as fast as the target takes them
-    windows: int = 0  # that are complete
+    records: int = 0  # emitted, as fast as the target takes them
+    windows: int = 0  # complete
     _began: float = field(init=False, default=0.0)
     _reported: float = field(init=False, default=0.0)
     _recently: deque[tuple[float, int]] = field(init=False, default_factory=deque)
@@ -37,7 +37,7 @@ class Progress:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to say how far things have come; to be asked whenever records have come."""
+        """Whether it is time for a report. Check it whenever records have arrived."""
         now = self.clock()
         if not self._recently or now - self._recently[-1][0] >= 1:
             self._recently.append((now, self.records))
@@ -46,11 +46,11 @@ class Progress:
         return now - self._reported >= SECONDS_BETWEEN_REPORTS
 
     def report(self, until: datetime, records_left: float | None) -> str:
-        """Say how far things have come.
+        """Return a line about the progress.
 
         Args:
-            until: Up to where in time everything is complete.
-            records_left: How many more records to expect, or None if that cannot be said.
+            until: The time up to which everything is complete.
+            records_left: How many more records to expect, or None if unknown.
 
         Returns:
             For example "complete until 2026-03-04 05:06 UTC; 120,000 records, 2,900 a second; about 4 min left".
@@ -65,7 +65,7 @@ class Progress:
         return line
 
     def summary(self) -> str:
-        """Sum up: "120,000 records from 2026-01-01 00:00 to 2026-03-04 05:06 UTC in 3 windows, 41 s"."""
+        """Return "120,000 records from 2026-01-01 00:00 to 2026-03-04 05:06 UTC in 3 windows, 41 s"."""
         windows = "1 window" if self.windows == 1 else f"{self.windows:,} windows"
         return (
             f"{self.records:,} records from {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC in {windows}, "

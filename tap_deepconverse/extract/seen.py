@@ -1,4 +1,4 @@
-"""What has been seen of a window: how far its times reach, and how its records lie in time."""
+"""What has been seen of a window: its newest time, and how its records are distributed over time."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from tap_deepconverse.extract.overlap import WindowEdges
 
 TEN_MINUTES = len("2026-01-01T00:0")
-LONGEST_BY_TENS = 14 * 86_400  # seconds of a window that is too long to say how its records lie by ten minutes
+LONGEST_BY_TENS = 14 * 86_400  # seconds; a longer window is not counted by ten minutes
 
 
 @dataclass
 class Seen:
-    """What has been seen of a window so far: the newest time, and how many there are of each ten minutes, as text."""
+    """What has been seen of a window so far: its newest time, and the records in each ten minutes, as text."""
 
     edges: WindowEdges
     newest: str | None = None
     tens: Counter[str] = field(default_factory=Counter)
 
     def counts(self, records: int) -> list[Count]:
-        """Say how the window's records lie in time: counts without a gap, which together are as many."""
+        """Return how the window's records are distributed over time: counts without gaps that add up to `records`."""
         window = self.edges.window
         tens = [(int(datetime.fromisoformat(f"{ten}0:00Z").timestamp()), n) for ten, n in sorted(self.tens.items())]
         held = [(max(start, window.start), start + 600, n) for start, n in tens]

@@ -1,4 +1,4 @@
-"""What a run reads of one bot: its windows, how far they are complete, and which of its records are news."""
+"""The time span that a run reads for one bot: its windows, how far it is complete, and which records to emit."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SpanSettings:
-    """What all bots of a stream have in common."""
+    """The settings that all bots of a stream share."""
 
     start: datetime  # the start date
-    end: datetime  # of the run
-    is_end_given: bool  # by a user, to fill a fixed span of time
+    end: datetime  # of the date range
+    is_end_given: bool  # as `end_date`, for a backfill
     window_days: int
     lookback_days: int
     page_size: int
-    version_field: str  # says when a record was updated: the replication key, or ""
-    begin_field: str  # says when what it tells of began, or ""
+    version_field: str  # with the time of a record's last update: the replication key, or ""
+    begin_field: str  # with the time when the conversation began, or ""
     stream: str
 
     def start_after(self, bookmark: datetime | None) -> datetime:
-        """Say where to begin: at the start date, or `lookback_days` before the bookmark if that is later."""
+        """Return where to begin: at the start date, or `lookback_days` before the bookmark if that is later."""
         lookback = timedelta(days=self.lookback_days)
         if bookmark is not None and bookmark - self.start > lookback:
             return bookmark - lookback
@@ -54,12 +54,12 @@ class SpanSettings:
 
 @dataclass
 class BotSpan:
-    """The span that a run reads of one bot."""
+    """The time span that a run reads for one bot."""
 
     bot_name: str
     place: str  # among the bots, such as "2 of 5", or "" for the only one
-    bookmark: datetime | None  # when the run began
-    counts: Sequence[Count]  # how many records an earlier run found where
+    bookmark: datetime | None  # at the start of the run
+    counts: Sequence[Count]  # of records, from an earlier run
     settings: SpanSettings
     selection: Selection | None  # shared by the bots of a stream
     logger: logging.Logger
@@ -73,7 +73,7 @@ class BotSpan:
         self.name = f"Bot '{self.bot_name}', stream '{self.settings.stream}'"
         self.start = self.settings.start_after(self.bookmark)
         span = Window(math.floor(self.start.timestamp()), math.ceil(self.settings.end.timestamp()))
-        # Of a bot that has been read before, nobody expects more within the lookback than a request gives.
+        # For a bot that has been read before, one request is expected to cover the lookback.
         days = 1 if self.bookmark is None else self.settings.lookback_days + 1
         self.planner = WindowPlanner(
             span,
@@ -95,14 +95,14 @@ class BotSpan:
         return self.start >= self.settings.end or is_filled
 
     def page_came(self, window: Window, number: int) -> Seen:
-        """Take note of a window's page, by its number; gives what `admit` is to be handed."""
+        """Record the arrival of a page by its number in the window; return the `seen` for `admit`."""
         seen = self._seen.setdefault(window, Seen(WindowEdges(window)))
-        if number == 1:  # what was counted of it before is read again
+        if number == 1:  # an earlier attempt counted records that are now read again
             seen.tens.clear()
         return seen
 
     def admit(self, seen: Seen, record: dict[str, Any]) -> bool:
-        """Learn from a record's times, and tell whether to emit it: not if a newer copy came from an adjacent window.
+        """Learn from a record's times. Return whether to emit it: not if an adjacent window had a newer copy.
 
         Args:
             seen: What has been seen of its window.
@@ -125,7 +125,7 @@ class BotSpan:
         return not (is_shared and self._overlap.is_older_copy(record["_id"], version))
 
     def finish(self, window: Window, records: int) -> bool:
-        """Take note that a window is complete; says whether more than before is, from the beginning on."""
+        """Record that a window is complete; return whether the span is complete further than before."""
         self.progress.windows += 1
         seen = self._seen.pop(window, None) or Seen(WindowEdges(window))
         newest = None if seen.newest is None else parse_time(seen.newest)
@@ -135,24 +135,24 @@ class BotSpan:
 
     @property
     def complete_until(self) -> datetime:
-        """Up to where everything has been read, at most the end of the run."""
+        """The time up to which everything has been read, at most the end of the span."""
         return min(self.coverage.until_moment, self.settings.end)
 
     def require_complete(self) -> None:
-        """Make sure that the span has been read to its end.
+        """Check that the span has been read to its end.
 
         Raises:
-            ExtractionError: If a window has been left out, which only a bug of the tap can cause.
+            ExtractionError: If a window is missing, which only a bug of the tap can cause.
         """
         if self.complete_until < self.settings.end:
             msg = (
-                f"only what lies before {self.complete_until:%Y-%m-%dT%H:%M:%SZ} is complete, although nothing is left "
+                f"the data is complete only up to {self.complete_until:%Y-%m-%dT%H:%M:%SZ}, although no window is left "
                 "to read. Please report this bug; the next run goes on from the last checkpoint"
             )
             raise ExtractionError(msg)
 
     def times_of(self, page: Page) -> list[float]:
-        """Give the times (Unix seconds) of a page's records, in their order."""
+        """Return the times (Unix seconds) of a page's records, in their order."""
         times = []
         for value in page.values_of(self.settings.version_field):
             with suppress(ValueError):
@@ -160,14 +160,14 @@ class BotSpan:
         return times
 
     def report_progress(self, records_left: Callable[[], float | None]) -> None:
-        """Log how far the span has come, unless that was said a moment ago."""
+        """Log the progress, unless that was done a moment ago."""
         if self.progress.is_due:
             place = f" ({self.place})" if self.place else ""
             line = self.progress.report(self.complete_until, records_left())
             self.logger.info("Bot '%s'%s, stream '%s': %s", self.bot_name, place, self.settings.stream, line)
 
     def sum_up(self) -> None:
-        """Log what has become of the span, at its end."""
+        """Log the result, at the end of the span."""
         end = f"{self.settings.end:%Y-%m-%d %H:%M} UTC"
         if not self.is_empty:
             self.logger.info("%s: %s", self.name, self.progress.summary())
@@ -175,15 +175,15 @@ class BotSpan:
                 what = "check this bot's name in `bot_names`"
                 self.logger.warning("%s: no records since %s; %s", self.name, self.start, what)
         elif self.bookmark:
-            what = f"its bookmark is at {self.bookmark:%Y-%m-%d %H:%M} UTC: to read earlier ones, use another state"
-            self.logger.warning("%s: nothing to do up to %s, since %s, or a full refresh", self.name, end, what)
+            what = f"its bookmark is at {self.bookmark:%Y-%m-%d %H:%M} UTC; to read that time again, use another state"
+            self.logger.warning("%s: nothing to do up to %s, since %s or a full refresh", self.name, end, what)
         else:
             self.logger.warning("%s: nothing to do up to %s, since `start_date` is %s", self.name, end, self.start)
 
     def in_another_way(self, read: WindowRead, error: UnreadableWindow) -> list[WindowRead]:
-        """Say how else to read a window that cannot be read, and log it; see `another_way`."""
+        """Return what to read instead of a failed window, and log it; see `another_way`."""
         how, instead = another_way(read, error)
-        if how not in self._halved:  # a window is halved many times, which is worth a line for each size of pages
+        if how not in self._halved:  # a window may be halved many times: log once for each page size
             self.logger.warning("%s: %s; reading %s again %s", self.name, error, read.window, how)
         if not isinstance(error, CursorRejectedError):
             self._halved.add(how)

@@ -1,6 +1,6 @@
-"""Time cut into windows that fit what they hold.
+"""Cuts time into windows that fit the records in them.
 
-Pure: nothing in this module knows of HTTP or of Singer, and times are Unix seconds.
+Pure: nothing in this module knows about HTTP or Singer. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tap_deepconverse.extract.density import Count, Density, parts_of, records_t
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time to ask the API for, in whole Unix seconds.
+    """A window of time to request, in whole Unix seconds.
 
-    Whether the API counts the second `end` in is not documented, so adjacent windows share their edge.
+    Whether `end` is inclusive is not documented, so adjacent windows share their edge and nothing is lost.
     """
 
     start: int
@@ -28,7 +28,7 @@ class Window:
         return f"the window from {self.start_moment:%Y-%m-%dT%H:%M:%SZ} to {self.end_moment:%Y-%m-%dT%H:%M:%SZ}"
 
     def halves(self) -> tuple[Window, ...]:
-        """Cut the window in two, if it is longer than a second."""
+        """Return the window's two halves, or the window itself if it is only a second long."""
         middle = (self.start + self.end) // 2
         if middle == self.start:
             return (self,)
@@ -36,52 +36,51 @@ class Window:
 
     @property
     def end_moment(self) -> datetime:
-        """The window's end as a moment."""
+        """The window's end as a datetime."""
         return datetime.fromtimestamp(self.end, UTC)
 
     @property
     def start_moment(self) -> datetime:
-        """The window's beginning as a moment."""
+        """The window's start as a datetime."""
         return datetime.fromtimestamp(self.start, UTC)
 
 
-FIRST_WINDOW = 86_400  # seconds. A day says how busy a bot is, and seldom takes more than a few requests
-MOST_PAGES = 13  # the largest window, in pages: where more is lost than that, a checkpoint has come too late
-MOST_AHEAD = 30  # pages that may be read, or planned to be, since the last checkpoint: so often one comes
-MOST_BEYOND = 45  # pages that may be read, or planned to be, beyond what is complete: a kill lets them be read again
-FASTEST_GROWTH = 30  # how many times longer than any before a window may be: what was quiet may become busy
-MARGIN = 2.5  # standard deviations of the expected number of records to stay below a whole number of pages
-LAST_MARGIN = 4.0  # the same for the last windows: when their second page is asked for, nothing else is left to ask
-GUESSED_PAGES = 18  # pages that a window is taken to hold if its first is full and nothing else is known of it
-GROWTH = 8  # how many times as busy a bot may be as in the run before, if it is not as busy as it was
-SILENCE = 0.05  # pages below which nothing is expected: what comes all the same tells how much there is
-FEWEST_PARTS, MOST_PARTS = 4, 100  # Into how many parts such a window is cut
-# Fewest pages left in a window that is cut into parts: what has been read of it is read again
+FIRST_WINDOW = 86_400  # seconds. A day shows how busy a bot is, and seldom takes more than a few requests
+MOST_PAGES = 13  # pages in the largest window: a larger one would delay the checkpoint too long
+MOST_AHEAD = 30  # pages, read or planned, since the last checkpoint: this is how often a checkpoint comes
+MOST_BEYOND = 45  # pages, read or planned, beyond the checkpoint: after a kill they are read again
+FASTEST_GROWTH = 30  # how many times longer than any earlier window one may be: a quiet bot may become busy
+MARGIN = 2.5  # standard deviations by which the expected records stay below a whole number of pages
+LAST_MARGIN = 4.0  # the same for the last windows: their second page would be requested with nothing else left to do
+GUESSED_PAGES = 18  # pages assumed in a window whose first page is full, if nothing else is known
+GROWTH = 8  # how many times busier than in the last run a bot may be, once its windows hold more than expected
+SILENCE = 0.05  # pages; below this a window counts as silent, and its first records show how many there are
+FEWEST_PARTS, MOST_PARTS = 4, 100  # parts that a window is cut into
+# Fewest pages left in a window that is cut into parts: the pages already read are read again
 WORTH_A_CUT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRead:
-    """A window to be read, and how."""
+    """A window to read, and how to read it."""
 
     window: Window
     page_size: int
-    expected: float = 0.0  # records, as far as anything is known
+    expected: float = 0.0  # records; 0 if unknown
     is_part: bool = False  # of a window that was cut into parts
-    is_second_time: bool = False  # since the API has rejected a cursor in it
+    is_second_time: bool = False  # because the API rejected a cursor
 
     @property
     def expected_pages(self) -> float:
-        """How many pages it is expected to take; at least one, and two where that is a guess."""
+        """How many pages to expect: at least one, and at least two where that is a guess."""
         return max(2.0 if self.is_part else 1.0, self.expected / self.page_size)
 
 
 class WindowPlanner:
-    """Cuts a span into windows that fit what they hold, as it becomes known.
+    """Cuts a span into windows that fit the records in them, as their density becomes known.
 
-    A window ends with a page that is partly empty, so windows should be few; but each is read page by
-    page, so there should be as many as have to be read at once to use the API's limit. Both follow from
-    how many records there are to a second, and how long an answer takes.
+    A window's last page is partly empty, so few windows are better. But a window is read page by page, so there must
+    be enough to use the full rate limit. Both follow from the records per second and the time of a response.
     """
 
     def __init__(self, span: Window, *, longest: int, page_size: int, first: int, density: Density) -> None:
@@ -96,14 +95,14 @@ class WindowPlanner:
 
     @property
     def next_start(self) -> int | None:
-        """Where the next window begins, or None if there is none left to plan."""
+        """The start of the next window, or None if none is left to plan."""
         return min(
             (window.start for window in [*self._unplanned[:1], *(read.window for read in self._again)]), default=None
         )
 
     @property
     def expected_left(self) -> float | None:
-        """How many records to expect in what is left to plan, or None if nothing is known."""
+        """How many records to expect in the unplanned rest, or None if nothing is known."""
         if not self._density.is_known:
             return None
         again = sum(read.expected for read in self._again)
@@ -111,14 +110,14 @@ class WindowPlanner:
 
     @property
     def has_parts(self) -> bool:
-        """Whether parts of a window that was cut anew are left: the sooner they are begun, the sooner all are read."""
+        """Whether parts of a window that was cut are left. Starting them early shortens the run."""
         return bool(self._again)
 
     def next(self, in_flight: float, room: float = MOST_AHEAD) -> WindowRead:
-        """Cut the earliest window that is left, of `room` pages at most.
+        """Return the earliest window that is left, of `room` pages at most.
 
-        `in_flight` is how many requests are under way at a time when the API's limit is used: requests a
-        second times the seconds that an answer takes.
+        `in_flight` is the number of concurrent requests that use the full rate limit: requests per second times the
+        seconds of a response.
         """
         if self._again and self._again[0].window.start == self.next_start:
             return self._again.pop(0)
@@ -139,7 +138,7 @@ class WindowPlanner:
         at_once = max(1.0, in_flight)
         pages_left = (expected + (self._density.expected(left.start, left.end) or 0)) / self._page_size
         pages = min(pages_left / at_once, _most_pages(in_flight), room)
-        # Where an answer takes little longer than its turn, windows of one page cost more than waiting for two.
+        # With fast responses, windows of one page cost more than waiting for a second page.
         records = max(2 if in_flight < 2 <= room else 1, math.floor(pages)) * self._page_size  # noqa: PLR2004
         is_last = pages_left <= 1.3 * at_once and in_flight > 2  # noqa: PLR2004
         fill = max(records / 2, records - (LAST_MARGIN if is_last else MARGIN) * math.sqrt(records))
@@ -149,29 +148,29 @@ class WindowPlanner:
 
     @staticmethod
     def _with_rest(seconds: int, length: float) -> float:
-        """Take a short rest along: it is not worth a request of its own."""
+        """Add a short rest to the window: it is not worth a request of its own."""
         return seconds if seconds - length < 0.15 * length else length
 
     def learn(self, read: WindowRead, records: int) -> None:
-        """Take note of how many records a window held that has been read to its end."""
+        """Record how many records a complete window held."""
         self._density.learn(read.window.start, read.window.end, records)
 
     def learn_rhythm(self, counts: list[Count]) -> None:
-        """Take note of how the records of a window lie in time, by ten minutes."""
+        """Record how the records of a window are distributed over time, per ten minutes."""
         self._density.rhythm.learn(counts)
 
     def again(self, *reads: WindowRead) -> None:
-        """Take windows in, in place of one that could not be read as it was."""
+        """Add windows that replace one that could not be read as planned."""
         self._again = sorted([*self._again, *reads], key=lambda read: read.window.start)
 
     def is_worth_a_cut(
         self, read: WindowRead, pages: int, times: list[float], *, is_idle: bool, in_flight: float
     ) -> bool:
-        """Tell whether a window had better be cut into parts, although what has been read of it is then read again.
+        """Return whether to cut a window into parts, although the pages already read are then read again.
 
-        It is if the window holds much more than it was planned for, or takes long alone: `is_idle` says that
-        nothing else is left to begin, although more could be read at once. `times` are those of the page that
-        came last: in rising or falling order, they tell how many more there are.
+        This pays if the window holds much more than planned, or if it would be read alone for long: `is_idle` says
+        that no other window is left to start, although the rate limit allows more requests. `times` are those of the
+        latest page: if they rise or fall, they show how many more records there are.
         """
         length = read.window.end - read.window.start
         if length < MOST_PAGES or read.page_size < self._page_size:
@@ -191,7 +190,7 @@ class WindowPlanner:
         return records_told_by(read.window.start, read.window.end, times) / self._page_size
 
     def cut_anew(self, read: WindowRead, pages: int, times: list[float], in_flight: float) -> None:
-        """Take a window back, to be read in parts: by the times (Unix seconds) of the page that came last."""
+        """Cut a window into parts, by the times (Unix seconds) of its latest page, and plan those."""
         guessed = max(self._guessed_pages(read, pages), self._pages_told(read, times))
         most = _most_pages(in_flight)
         parts = max(FEWEST_PARTS, math.ceil(min(2 * in_flight, guessed)), math.ceil(guessed / most))
@@ -200,14 +199,14 @@ class WindowPlanner:
         self.again(*(WindowRead(Window(*part), self._page_size, expected, is_part=True) for part in pairwise(edges)))
 
     def _guessed_pages(self, read: WindowRead, pages: int) -> float:
-        """Guess how many pages a window holds of which some have been read, and more are left."""
+        """Estimate how many pages a window holds when some have been read and more are left."""
         guess = read.expected / self._page_size
         if not read.is_part:
             now = self._density.expected(read.window.start, read.window.end) or 0
             guess = max(guess, now / self._page_size)
             if guess < SILENCE:
                 guess = GUESSED_PAGES
-            elif pages >= guess and not self._density.is_confirmed:  # a bot may have grown since the run before
+            elif pages >= guess and not self._density.is_confirmed:  # a bot may have grown since the last run
                 guess = GROWTH * max(1.0, guess)
         if guess > pages:
             return guess
@@ -215,5 +214,5 @@ class WindowPlanner:
 
 
 def _most_pages(in_flight: float) -> float:
-    """Say how many pages a window may hold, so that as many as are read at once are not too far ahead."""
+    """Return how many pages a window may hold, so that concurrent windows are not too far ahead of the checkpoint."""
     return min(MOST_AHEAD / math.ceil(in_flight), MOST_PAGES)

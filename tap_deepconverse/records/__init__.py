@@ -1,1 +1,1 @@
-"""From the bytes of an answer to records that keep the schema's promise. Nothing here knows of windows."""
+"""From the bytes of a response to records that match the schema. Nothing here knows about windows."""

@@ -1,4 +1,4 @@
-"""Fits records to the schema that a target is told of, where a catalog has changed it."""
+"""Fits records to the schema that the target gets, if a catalog has changed it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnnouncedSchema:
-    """What a target is told of, beside what is documented. A catalog may leave columns out, add some, and change types.
+    """The documented schema, and the one that the target gets. A catalog may remove or add columns and change types.
 
     Attributes:
-        documented: The JSON schema to which records have been conformed.
+        documented: The JSON schema that the records conform to.
         announced: The JSON schema of the catalog, or the same.
     """
 
@@ -31,16 +31,16 @@ class AnnouncedSchema:
 
     @cached_property
     def is_changed(self) -> bool:
-        """Whether there is anything to fit."""
+        """Whether the two schemas differ."""
         return bool(self._changed or self._left_out)
 
     def fit(self, record: dict[str, Any], place: str, warnings: RecordWarnings) -> dict[str, Any]:
-        """Fit a record in place: what was not announced is left out, and what cannot be converted is null.
+        """Fit a record in place: remove unannounced columns; a value that cannot be converted becomes null.
 
         Args:
             record: The record, conformed to the documented schema.
             place: Names its page in a warning.
-            warnings: Of its bot.
+            warnings: The warnings of its bot.
         """
         if not self.is_changed:
             return record
@@ -78,7 +78,7 @@ class AnnouncedSchema:
 
 
 def _type_of(schema: Mapping[str, Any]) -> Any:
-    """Say what decides on the type: a catalog may change a description, or the place of null, without effect."""
+    """Return what defines the type. A changed description, or null in another position, has no effect."""
     types, items = schema.get("type"), schema.get("items")
     kinds = {*([types] if isinstance(types, str) else types or [])} - {"null"}
     inner = _type_of(items) if isinstance(items, dict) else None

@@ -1,4 +1,4 @@
-"""Conforms records to the documented columns: a value of an unexpected type is converted, with nothing lost."""
+"""Conforms records to the documented columns: values of an unexpected type are converted, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ ADDITIONAL = "additional_fields"
 """Column for the fields that the API's documentation does not name."""
 
 OWN = {"bot_name", ADDITIONAL}
-"""Columns that are not the API's."""
+"""Columns that the tap adds."""
 
 SENDER = ("sender", "author", "from", "agent", "speaker")
-"""Parts of names that a message's sender may go by: the documentation promises one, and names no field for it."""
+"""Parts of possible names for a message's sender. The documentation promises a sender, but names no field for it."""
 
 NO_OBJECT = "is not an object"
-NO_ID = "has no `_id`, so it could neither be stored nor be recognized"
-BEYOND_BOUNDS = "holds a number beyond all bounds"
+NO_ID = "has no `_id`, which is the primary key"
+BEYOND_BOUNDS = "holds a number that is too large"
 
-LEVELS_AROUND = 30  # levels of nesting to leave for the message around a record, and for nested calls
-SHORTEST_DEEP = 1_500  # bytes; a shorter record cannot be nested too deeply, as a level takes at least two
+LEVELS_AROUND = 30  # levels of nesting reserved for the message around a record, and for nested calls
+SHORTEST_DEEP = 1_500  # bytes; a shorter record cannot be nested too deeply: a level takes at least two
 
 _deeply = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _shallowly = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -48,7 +48,7 @@ _json = msgspec.json.Encoder(decimal_format="number")
 
 @dataclass
 class UndocumentedFields:
-    """Logs each field that the API's documentation does not name, once a run."""
+    """Logs each field that the API's documentation does not name, once per run."""
 
     logger: logging.Logger
     stream: str
@@ -56,7 +56,7 @@ class UndocumentedFields:
     _lines: int = field(default=0, init=False)
 
     def notice(self, fields: set[str]) -> None:
-        """Log the new ones of a record's fields that the documentation does not name."""
+        """Log those undocumented fields of a record that are new."""
         if fields <= self._known or self._lines >= MOST_NAMED:
             return
         self._lines += 1
@@ -67,19 +67,19 @@ class UndocumentedFields:
             self.stream,
             field_names(new),
             ADDITIONAL,
-            f"; {field_names(senders)} may be the sender that it promises" if senders else "",
-            "; more of these are not named" if self._lines == MOST_NAMED else "",
+            f"; {field_names(senders)} may be the sender that the documentation promises" if senders else "",
+            "; further fields are not logged" if self._lines == MOST_NAMED else "",
         )
         self._known |= fields
 
 
 @dataclass(frozen=True)
 class Conformer:
-    """Parses the records of a bot's pages, and conforms them.
+    """Parses and conforms the records of a bot's pages.
 
     Attributes:
         schema: The documented columns, as a JSON schema.
-        excluded: Names of parameters to leave out: see `without`.
+        excluded: Names of parameters to remove: see `without`.
         is_shallow: Whether nested values may stay unparsed JSON (`msgspec.Raw`), which takes half the time.
     """
 
@@ -99,8 +99,8 @@ class Conformer:
         if page.has_lost_text:
             self.warnings.warn(
                 "pages with text that no target could store",
-                f"{place} holds text that no target could store, such as half an emoji; the character U+FFFD is put "
-                "in its place",
+                f"{place} holds text that no target could store, such as half an emoji; the character U+FFFD replaces "
+                "it",
             )
         is_shallow = self.is_shallow and page.is_plain
         for position, data in enumerate(page.data, 1):
@@ -123,11 +123,11 @@ class Conformer:
 
     @cached_property
     def _plan(self) -> list[tuple[str, Converter, bytes | None]]:
-        """Of each field its name, its converter, and how JSON begins that may stay as it is."""
+        """For each field: its name, its converter, and the first byte of JSON that needs no conversion."""
         as_it_is: dict[Converter, bytes] = {as_text: b'"', as_object: b"{", as_id: b'"'}
         properties = {name: each for name, each in self.schema["properties"].items() if name not in OWN}
         chosen = {name: as_id if name in IDS else converter_for(each) for name, each in properties.items()}
-        # Of the `_id` the text itself is needed.
+        # `_id` is always converted: it must not stay JSON.
         return [(name, to, None if name == "_id" else as_it_is.get(to)) for name, to in chosen.items()]
 
     @cached_property
@@ -166,7 +166,7 @@ class Conformer:
         def lost(path: str) -> None:
             self.warnings.warn(
                 "values that could not be searched for what `exclude_metadata` names",
-                f"`{path}` of {name_of_record(row.get('_id'))} is no object (record {position} of {place}), so it "
+                f"`{path}` of {name_of_record(row.get('_id'))} is not an object (record {position} of {place}), so it "
                 "cannot be searched for what `exclude_metadata` names; it is null in the target",
             )
 

@@ -1,6 +1,6 @@
-"""Converts values to the type of their column, with nothing lost. Pure; none of these takes null.
+"""Converts values to the type of their column, without loss. Pure; no converter takes null.
 
-The API documents few types, and a target rejects, or worse mangles, a value that does not fit its column.
+The API documents few types. A target rejects or damages a value that does not fit its column.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ Converter = Callable[[Any], Any]
 Key = TypeVar("Key", int, str)
 
 MOST_DIGITS = 300
-"""Digits before the point that a number may have in a column for numbers."""
+"""Largest number of digits before the point, for a column of numbers."""
 
 EXTENDED_NUMBERS = {"$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"}
-"""Keys under which a document database writes a time or a number. That the API may do so is inferred."""
+"""Keys under which a document database writes a time or a number. That the API may send this form is inferred."""
 
 EXTENDED_JSON = {"$oid", "$uuid"} | EXTENDED_NUMBERS
-"""The same, and those for an id."""
+"""The same, plus those for an id."""
 
 IDS = {"_id", "conversationId"}
-"""Columns that hold an id."""
+"""Columns with an id."""
 
 
 class PartlyUnreadableError(ValueError):
-    """A part of a list or an object could not be converted; in what was `kept`, null stands in its place."""
+    """A part of a list or an object could not be converted. In `kept`, null replaces it."""
 
     def __init__(self, reason: ValueError, kept: Any) -> None:
         super().__init__(*reason.args)
@@ -38,37 +38,37 @@ class PartlyUnreadableError(ValueError):
 
 
 def unwrapped(value: Any) -> Any:
-    """Take an id or a number out of the form that a document database writes: `{"$oid": "…"}`."""
+    """Unwrap an id or a number from a document database's form: `{"$oid": "…"}`."""
     while isinstance(value, dict) and len(value) == 1 and value.keys() <= EXTENDED_JSON:
         (value,) = value.values()
     return value
 
 
 def as_text(value: Any) -> str:
-    """Keep text; write anything else as JSON."""
+    """Return text unchanged, and anything else as JSON text."""
     return value if isinstance(value, str) else serialize_json(value, ensure_ascii=False)
 
 
 def as_id(value: Any) -> str | None:
-    """Write an id as text."""
+    """Return an id as text."""
     identity = unwrapped(value)
     return None if identity is None else as_text(identity)
 
 
 def as_time(value: Any) -> str:
-    """Write a time as RFC 3339 in UTC; raises ValueError if it cannot be parsed."""
+    """Return a time as RFC 3339 in UTC; raise ValueError if it cannot be parsed."""
     if type(value) is int and 0 <= value < LATEST_SECONDS:
         return format_seconds(value)
     return format_time(parse_time(value))
 
 
 def as_date(value: Any) -> str:
-    """Write the day of a time, in UTC."""
+    """Return the day of a time, in UTC."""
     return as_time(value)[: len("2026-01-01")]
 
 
 def as_list_of(convert: Converter) -> Converter:
-    """Convert the items of a list; anything else becomes a list of one item."""
+    """Return a converter for lists that converts each item; anything else becomes a list of one item."""
 
     def as_list(value: Any) -> list[Any]:
         items = value if isinstance(value, list) else [value]
@@ -81,12 +81,12 @@ def as_list_of(convert: Converter) -> Converter:
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """Keep an object; put anything else under the key `value`."""
+    """Return an object unchanged; put anything else under the key `value`."""
     return value if isinstance(value, dict) else {"value": value}
 
 
 def as_integer(value: Any) -> int:
-    """Read a whole number, written as a number or as text; raises ValueError for anything else."""
+    """Parse a whole number, written as a number or as text; raise ValueError for anything else."""
     number = as_number(value)
     if number != int(number):
         msg = "not a whole number"
@@ -95,10 +95,10 @@ def as_integer(value: Any) -> int:
 
 
 def as_number(value: Any) -> int | Decimal:
-    """Read a number, written as such or as text; raises ValueError for anything else."""
+    """Parse a number, written as a number or as text; raise ValueError for anything else."""
     msg = "not a number"
     try:
-        number = Decimal(str(unwrapped(value)).strip())  # of anything but a number the text is none
+        number = Decimal(str(unwrapped(value)).strip())  # fails for the text of anything but a number
     except ArithmeticError:
         raise ValueError(msg) from None
     if not number.is_finite() or number.adjusted() > MOST_DIGITS:
@@ -107,7 +107,7 @@ def as_number(value: Any) -> int | Decimal:
 
 
 def as_boolean(value: Any) -> bool:
-    """Read true or false, also as text, 1 or 0; raises ValueError for anything else."""
+    """Parse true or false, also as text, 1 or 0; raise ValueError for anything else."""
     text = str(value).strip().lower()
     if text in {"true", "1"}:
         return True
@@ -136,11 +136,11 @@ EXACT: dict[str, type | tuple[type, ...]] = {
 
 
 def converter_for(schema: Mapping[str, Any]) -> Converter:
-    """Choose the converter for a property of a JSON schema. Of several types, the first that takes a value counts."""
+    """Return the converter for a property of a JSON schema. With several types, the first that fits a value is used."""
     types = schema.get("type", [])
     kinds = [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
     if not kinds:
-        return _as_it_is  # any type, or `anyOf`: whoever writes such a schema takes what comes
+        return _as_it_is  # any type, or `anyOf`: the author of such a schema accepts any value
     if len(kinds) == 1:
         return _converter_for_type(kinds[0], schema)
     by_kind = [(EXACT.get(kind, object), _converter_for_type(kind, schema)) for kind in kinds]
@@ -180,7 +180,7 @@ def _as_object_of(schema: Mapping[str, Any]) -> Converter:
 
 
 def _each(items: Mapping[Key, tuple[Converter, Any]]) -> dict[Key, Any]:
-    """Convert each that is not null, and those after one that cannot be converted too."""
+    """Convert each value that is not null; a failed one does not stop those after it."""
     converted: dict[Key, Any] = {}
     failure: ValueError | None = None
     for key, (convert, value) in items.items():

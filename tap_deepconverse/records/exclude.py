@@ -1,4 +1,4 @@
-"""Leaves out the parameters that the setting `exclude_metadata` names, before anything else sees a record. Pure."""
+"""Removes the parameters that the setting `exclude_metadata` names, before anything else sees a record. Pure."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ COLUMNS = ("metadata.", "additional_fields.")
 
 
 def with_columns_left_out(names: Sequence[str]) -> list[str]:
-    """Take names in also without the column before them, as `select` has it: `metadata.__sys_userIp`."""
+    """Add names without the column in front, for those written as in `select`: `metadata.__sys_userIp`."""
     return [*names, *(name.partition(".")[2] for name in names if name.startswith(COLUMNS))]
 
 
 def without(value: Any, names: Sequence[str], lost: Callable[[str], None] = lambda _: None, path: str = "") -> Any:
-    """Leave out of an object, or of each in a list, what `names` name.
+    """Remove the named keys from an object, or from each object in a list.
 
-    A name is a key, or keys with dots between them for what is nested. A key that holds dots itself is named as it
-    is. `*` at the end stands for the rest of one key.
+    A name is a key, or keys with dots between them for nested values. A key that contains dots is named as it is. `*`
+    at the end stands for the rest of one key.
 
     Args:
         value: Parsed JSON. It is not changed.
         names: Names such as `__sys_userIp`, `browser_userMeta.email` or `__sys_user*`.
-        lost: Is told where text stands that would have to be searched: a part of a name, behind `path`.
-        path: Where the value stands, such as `metadata`.
+        lost: Called with the place of each text that would have to be searched.
+        path: The place of the value, such as `metadata`.
 
     Returns:
-        A copy without them. Text that would have to be searched may hold what is named, so null comes in its place.
+        A copy without them. Text that would have to be searched becomes null, as it may hold a named value.
     """
     if isinstance(value, list):
         return [without(item, names, lost, path) for item in value]

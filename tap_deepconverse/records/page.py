@@ -1,4 +1,4 @@
-"""Parses a response of the Export API as a page: its records, still JSON, and the cursor to the next page."""
+"""Parses a response of the Export API as a page: its records, still JSON, and the cursor of the next page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class InvalidPageError(FatalSyncError):
 
 
 class UnusableRecordError(FatalSyncError):
-    """A page holds a record, here by its position from 1, that cannot be emitted. A retry cannot help."""
+    """A page holds a record that cannot be emitted, named by its position from 1. A retry cannot help."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(f"record {position} of the page {reason}")
@@ -48,7 +48,7 @@ class _Body(msgspec.Struct, frozen=True):
 
 
 _body = msgspec.json.Decoder(_Body)
-# Maps all digits to 0 and E to e, so that a plain search finds a number that may be huge.
+# Maps all digits to 0 and E to e, so that a plain search finds numbers that may be huge.
 _DIGITS = bytes(ord("0") if chr(byte).isdigit() else ord("e") if chr(byte) == "E" else byte for byte in range(128))
 _ALIKE = _DIGITS + bytes(range(128, 256))
 _HUGE = b"0" * 300
@@ -63,10 +63,10 @@ class Page:
     """One response of the Export API. The records stay JSON until they are conformed, to save memory in the queues.
 
     Attributes:
-        cursor: Of the next page, or None if there is none.
-        has_cursor_key: Whether the answer has a `cursor`, be it null.
-        keys: Names the answer's other keys, if it has none.
-        has_lost_text: Whether some text could not be kept: see `Repaired`.
+        cursor: The cursor of the next page, or None if there is none.
+        has_cursor_key: Whether the response has the key `cursor`, null included.
+        keys: Names the response's keys if `cursor` is not among them.
+        has_lost_text: Whether some text was lost: see `Repaired`.
         is_plain: Whether the JSON can be emitted as it is: on one line, and without huge numbers.
     """
 
@@ -78,7 +78,7 @@ class Page:
     is_plain: bool = True
 
     def values_of(self, field: str) -> list[Any]:
-        """Get one field of all records, in their order, without values that are missing or cannot be parsed."""
+        """Return one field of all records, in their order, without values that are missing or cannot be parsed."""
         values = []
         for record in self.data:
             with suppress(KeyError, RecursionError, ValueError, msgspec.DecodeError):
@@ -97,13 +97,13 @@ def page_of(response: requests.Response) -> Page:
 
 
 def parse_page(body: bytes) -> Page:
-    """Parse the body of a response. What is only nearly JSON is repaired (see `repair`).
+    """Parse the body of a response. Nearly valid JSON is repaired (see `repair`).
 
-    A `null` cursor is the documented end. An empty text, which would request the first page again, is taken for it.
+    A `null` cursor is the documented end. So is an empty text here: it would request the first page again.
 
     Raises:
         InvalidPageError: If the body is not JSON, `data` is not a list, or `cursor` is not text, an integer or null.
-        UnusableRecordError: If the body is a page but for one record, which holds NaN or is nested too deeply.
+        UnusableRecordError: If a record of an otherwise valid page holds NaN or is nested too deeply.
     """
     has_lost_text = False
     try:
@@ -117,19 +117,19 @@ def parse_page(body: bytes) -> Page:
             body, has_lost_text = repaired.body, repaired.has_lost_text
             read = _body.decode(body)
     except msgspec.ValidationError as error:
-        msg = f"the answer is not a page: {error}"
+        msg = f"the response is not a page: {error}"
     except msgspec.DecodeError:
         if _is_page_but_for_numbers(body) and (position := record_with_number_that_is_none(body)):
             raise UnusableRecordError(position, NO_NUMBER) from None
-        msg = "the answer is not JSON" if body.strip() else "the answer is empty"
+        msg = "the response is not JSON" if body.strip() else "the response is empty"
     except RecursionError:
         if position := deepest_record(body):
             raise UnusableRecordError(position, NESTED_TOO_DEEPLY) from None
-        msg = f"the answer {NESTED_TOO_DEEPLY}"
+        msg = f"the response {NESTED_TOO_DEEPLY}"
     else:
         if read.data or not (read.error or read.errors):
             return _page(read, body, has_lost_text=has_lost_text)
-        msg = "the answer is an error, with no records"
+        msg = "the response is an error, with no records"
     raise InvalidPageError(msg)
 
 

@@ -1,4 +1,4 @@
-"""Repairs invalid JSON, or finds the record that makes it invalid. Used only after normal parsing failed."""
+"""Repairs invalid JSON, or finds the record that makes it invalid. Used only after normal parsing has failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Possessive, and the closing quote may be missing: so a text that is cut short is scanned in linear time.
+# Possessive, and the closing quote may be missing, so text that is cut short is scanned in linear time.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 _strings = re.compile(_STRING, re.DOTALL)
 _tokens = re.compile(_STRING + rb"|[\[\]{},]|-?Infinity|NaN", re.DOTALL)
@@ -26,7 +26,7 @@ class Repaired:
     """Repaired JSON in UTF-8.
 
     Attributes:
-        has_lost_text: Whether half an emoji (chat products do produce it) or invalid UTF-8 became U+FFFD.
+        has_lost_text: Whether half an emoji (chat products do send these) or invalid UTF-8 became U+FFFD.
     """
 
     body: bytes
@@ -34,7 +34,7 @@ class Repaired:
 
 
 def repair(body: bytes) -> Repaired:
-    """Escape control characters, remove a byte order mark, and put U+FFFD for half an emoji and invalid UTF-8."""
+    """Escape control characters, remove a byte order mark, and replace half an emoji and invalid UTF-8 by U+FFFD."""
     body = body.removeprefix(codecs.BOM_UTF8)
     whole = _escapes.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], body)
     text = whole.decode("utf-8", "replace").encode()
@@ -51,18 +51,18 @@ def without_numbers_that_are_none(body: bytes) -> bytes:
 
 
 def record_with_number_that_is_none(body: bytes) -> int | None:
-    """Get the position, from 1, of the first record that holds NaN or Infinity, or None."""
+    """Return the position, from 1, of the first record that holds NaN or Infinity, or None."""
     return next((position for token, position, _ in _walk(body) if token in _NUMBERS_THAT_ARE_NONE), None)
 
 
 def deepest_record(body: bytes) -> int | None:
-    """Get the position, from 1, of the most deeply nested record, or None if the deepest value is in no record."""
+    """Return the position, from 1, of the most deeply nested record; None if the deepest value is in no record."""
     depths = ((depth, position) for _, position, depth in _walk(body))
     return max(depths, default=(0, None), key=itemgetter(0))[1]
 
 
 def _walk(body: bytes) -> Iterator[tuple[bytes, int | None, int]]:
-    """Yield each token of a page with the position of its record, if it is in one, and its depth."""
+    """Yield each token of a page with the position of its record (None outside records) and its depth."""
     depth, key, position = 0, b"", None
     for match in _tokens.finditer(body):
         token = match[0]

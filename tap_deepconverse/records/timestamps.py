@@ -17,10 +17,9 @@ _SIXTY = [f"{number:02d}" for number in range(60)]
 def parse_time(value: object) -> datetime:
     """Parse a time in any common format, as an aware datetime in UTC.
 
-    These are Unix times in seconds, milliseconds, microseconds or nanoseconds (told apart by their size), as a
-    number or as text, with or without a fraction; ISO 8601, where a missing offset means UTC; and either of them in
-    the form of a document database, `{"$date": …}` (milliseconds) or `{"$numberLong": "…"}`. What is finer than a
-    microsecond is cut off.
+    The formats are: Unix time in seconds, milliseconds, microseconds or nanoseconds (the size shows which), as a
+    number or as text, with or without a fraction; ISO 8601, where a missing offset means UTC; and both in a document
+    database's form, `{"$date": …}` (milliseconds) or `{"$numberLong": "…"}`. Digits below a microsecond are cut off.
 
     Raises:
         ValueError: If the value is not a time. The message does not hold the value.
@@ -48,7 +47,7 @@ def parse_time(value: object) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """Write an aware datetime as RFC 3339 in UTC: 2025-04-15T20:57:45.000000+00:00.
+    """Return an aware datetime as RFC 3339 in UTC: 2025-04-15T20:57:45.000000+00:00.
 
     The width is fixed, so that text sorts by time: the SDK compares bookmarks as strings.
     """
@@ -76,13 +75,13 @@ def _from_extended_json(value: dict[str, object]) -> datetime:
 
 
 def parse_iso(text: str) -> datetime:
-    """Parse ISO 8601, where a missing offset means UTC; raises ValueError or OverflowError."""
+    """Parse ISO 8601, where a missing offset means UTC; raise ValueError or OverflowError."""
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def format_seconds(seconds: int) -> str:
-    """Write whole Unix seconds as `format_time` does, but faster: many records have times of the same hours."""
+    """Return whole Unix seconds as `format_time` does, but faster: many records share the same hours."""
     hour, rest = divmod(seconds, 3600)
     return f"{_hour(hour)}{_SIXTY[rest // 60]}:{_SIXTY[rest % 60]}.000000+00:00"
 

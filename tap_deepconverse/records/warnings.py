@@ -1,4 +1,4 @@
-"""Warnings about unexpected data: the first few of each kind, and a total at the end. No record's data is in them."""
+"""Warnings about unexpected data: the first few of each kind, and a total at the end. They hold no record's data."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _ID = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-
 
 
 class RecordWarnings:
-    """Warns of unexpected data in a bot's records; `where` names the bot and the stream."""
+    """Warns about unexpected data in a bot's records; `where` names the bot and the stream."""
 
     def __init__(self, logger: logging.Logger, where: str) -> None:
         self._logger, self._where = logger, where
         self._counts: Counter[str] = Counter()
 
     def warn(self, kind: str, message: str) -> None:
-        """Log a warning, unless there were enough of its kind, which is a plural: "pages with lost text"."""
+        """Log a warning, unless enough of its kind were logged. The kind is a plural: "pages with lost text"."""
         self._counts[kind] += 1
         if self._counts[kind] <= MOST_NAMED:
-            more = "; more of these are counted, and not named" if self._counts[kind] == MOST_NAMED else ""
+            more = "; further ones are counted but not logged" if self._counts[kind] == MOST_NAMED else ""
             self._logger.warning("%s: %s%s", self._where, message, more)
 
     def sum_up(self) -> None:
-        """Log the total of each kind of which not all were logged."""
+        """Log the total of each kind that was not logged completely."""
         for kind, count in self._counts.items():
             if count > MOST_NAMED:
                 self._logger.warning("%s: in all, %s %s", self._where, f"{count:,}", kind)
 
 
 def field_names(names: Collection[str]) -> str:
-    """List a record's keys as "rating, survey and 3 more". Keys that may be data are counted only."""
+    """List a record's keys as "rating, survey and 3 more". Keys that may be data are only counted."""
     plain = sorted(filter(_FIELD_NAME.fullmatch, names))[:MOST_FIELDS]
     more = len(names) - len(plain)
     return ", ".join(plain) + (f"{' and ' if plain else ''}{more:,} more" if more else "")
 
 
 def name_of_record(identity: object) -> str:
-    """Name a record by its `_id` if that has the documented form, or is an ObjectId or a UUID; else "a record"."""
+    """Name a record by its `_id` if that has the documented form or is an ObjectId or UUID; otherwise "a record"."""
     text = str(identity)
     return f"the record with _id '{text}'" if _ID.fullmatch(text) else "a record"

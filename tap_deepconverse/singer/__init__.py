@@ -1,1 +1,1 @@
-"""The target's side: messages, state, stream maps, signals, the log."""
+"""The Singer side: messages, state, stream maps, signals, the log."""

@@ -17,7 +17,7 @@ PACKAGES = {"jsonl": "json", "parquet": "pyarrow"}
 
 
 def batch_problems(config: Mapping[str, Any]) -> list[str]:
-    """Say in a sentence why files cannot be written as `batch_config` describes; nothing if they can."""
+    """Return a sentence that says why `batch_config` cannot be used; an empty list if it can."""
     what = _reason_against(config)
     return [BATCH(what=what)] if what else []
 
@@ -37,7 +37,7 @@ def _reason_against(config: Mapping[str, Any]) -> str | None:
         return "has keys other than `encoding` (`format`, `compression`), `storage` (`root`, `prefix`) and `batch_size`"
     size = config.get("batch_size", 1)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        return "has a `batch_size` that is no whole number of at least 1"
+        return "has a `batch_size` that is not a whole number of at least 1"
     package = PACKAGES[encoding["format"]]
     if find_spec(package) is None:
         return f"asks for {encoding['format']}, which needs the Python package {package} beside the tap"
@@ -49,6 +49,6 @@ def _reason_against_root(storage: Mapping[str, Any]) -> str | None:
         _ = UPath(storage["root"], **(storage.get("params") or {})).resolve().fs
     except ImportError as error:
         return f"has a `root` that needs a Python package that is missing ({error})"
-    except Exception as error:  # noqa: BLE001  each kind of storage has its own
+    except Exception as error:  # noqa: BLE001  each kind of storage has its own errors
         return f"has a `root` that cannot be opened ({type(error).__name__})"
     return None

@@ -1,4 +1,4 @@
-"""Checks a catalog, of which the SDK takes as much as it finds: of the wrong file nothing, in silence."""
+"""Checks a catalog. The SDK silently ignores what it does not know: of the wrong file, everything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class UnusableCatalogError(ConfigurationError):
-    """The catalog given to the tap is not one that discovery writes."""
+    """The catalog cannot be used."""
 
     def __init__(self, what: str) -> None:
         super().__init__(CATALOG(what=what))
@@ -27,19 +27,19 @@ def checked_catalog(
     """Check the form of a catalog, and that it has streams of the tap.
 
     Args:
-        catalog: As it was given.
+        catalog: The catalog as given.
         schemas: The schema of each stream of the tap.
 
     Returns:
-        The catalog without streams that the tap does not have, and the names of those.
+        The catalog without unknown streams, and the names of those.
 
     Raises:
-        UnusableCatalogError: If it is not what discovery writes.
+        UnusableCatalogError: If it is not of the form that `--discover` writes.
     """
     streams = catalog.get("streams")
     if not isinstance(streams, list):
-        kind = "is a state" if "bookmarks" in catalog else "holds settings" if "api_key" in catalog else "is none"
-        what = f"{kind}: it has no list of `streams`"
+        kind = "is a state: it" if "bookmarks" in catalog else "holds settings: it" if "api_key" in catalog else "file"
+        what = f"{kind} has no list of `streams`"
         raise UnusableCatalogError(what)
     known = [entry for entry in streams if isinstance(entry, dict) and str(entry.get("tap_stream_id")) in schemas]
     if not known:
@@ -75,12 +75,12 @@ def _reasons_against(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> Ite
     key = entry.get("replication_key") or of_stream.get("replication-key")
     keys = entry.get("key_properties") or of_stream.get("table-key-properties") or ["_id"]
     if not isinstance(keys, list | tuple) or not all(isinstance(each, str) and each in fields for each in keys):
-        yield "it lacks the field '_id', or another that its `key_properties` name"
+        yield "it lacks the field '_id', or another one in its `key_properties`"
     if "string" not in _types_of(fields.get("_id", {})):
         yield "its field '_id' is not of the type string"
     times = {name for name, field in {**schema["properties"], **fields}.items() if _is_time(field)}
     if key is not None and (not isinstance(key, str) or key not in times):
-        yield f"its `replication_key` is not a time among its fields, such as '{min(times)}'"
+        yield f"its `replication_key` is not one of its time fields, such as '{min(times)}'"
 
 
 def _is_metadata(each: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Checks that the files given on the command line hold JSON objects."""
+"""Reads the files given on the command line, which must hold JSON objects."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tap_deepconverse.api.sentences import UNREADABLE_FILE
 
 
 class UnreadableFileError(ConfigurationError):
-    """A file given on the command line does not hold what it should."""
+    """A file given on the command line does not hold a JSON object."""
 
 
 def json_object(file: IO[str] | None, option: str) -> dict[str, Any] | None:
-    """Read a file that holds a JSON object, in UTF-8 whatever the locale; None if there is no file.
+    """Read a JSON object from a file, in UTF-8 whatever the locale; None if there is no file.
 
     Raises:
-        UnreadableFileError: If it holds no JSON object. The message repeats nothing of the file.
+        UnreadableFileError: If it holds no JSON object. The message quotes nothing from the file.
     """
     if file is None:
         return None
@@ -33,13 +33,13 @@ def json_object(file: IO[str] | None, option: str) -> dict[str, Any] | None:
         where = f"{error.msg}, line {error.lineno}, column {error.colno}"
         what = f"is not valid JSON ({where})." if text.strip() else "is empty."
         if error.msg == "Extra data":
-            what = "holds more than one JSON value: of several states, keep only the last (the file's last line)."
+            what = "holds more than one JSON value. If these are states, keep only the last line."
         elif option == "--state":
             what += " For a first run, leave the option out."
     except UnicodeDecodeError:
         what = "is not valid JSON (not UTF-8 text)."
     except (RecursionError, ValueError):
-        what = "is not valid JSON (nested too deeply, or with a number that is none)."
+        what = "is not valid JSON (nested too deeply, or with an invalid number)."
     raise UnreadableFileError(UNREADABLE_FILE(option=option, what=what))
 
 

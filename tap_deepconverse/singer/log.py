@@ -1,4 +1,4 @@
-"""How things are logged: as the environment says, without what must not be logged, and errors in any case."""
+"""Sets up logging as the environment says. Secrets and records are never logged; errors always reach standard error."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 NAME = "tap-deepconverse"
 METRICS = "singer_sdk.metrics"
 QUIET = {
-    "urllib3": logging.ERROR,  # logs URLs with cursors, which may tell of a record, and malformed headers
-    "singer_sdk.mapper": logging.INFO,  # logs at DEBUG what a filter has made of a record
+    "urllib3": logging.ERROR,  # logs malformed headers, and URLs with cursors, which may hold parts of a record
+    "singer_sdk.mapper": logging.INFO,  # logs at DEBUG the result of a filter for a record
 }
-"""The lowest level at which each may log."""
+"""The lowest level at which each library may log."""
 
 OWN_LEVEL, ANY_LEVEL, CONFIG = "TAP_DEEPCONVERSE_LOGLEVEL", "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"
 
 
 class UnusableLoggingError(ConfigurationError):
-    """The environment asks for logging that cannot be set up."""
+    """The log level or logging configuration in the environment cannot be used."""
 
 
 def set_up(make_command: Callable[[], click.Command]) -> click.Command:
-    """Set up logging, which the SDK does while it makes the command.
+    """Set up logging and return the command: the SDK sets up logging while it makes the command.
 
     Raises:
-        UnusableLoggingError: If the level or the configuration that the environment names cannot be used.
+        UnusableLoggingError: If the level or the configuration in the environment cannot be used.
     """
-    logging.raiseExceptions = False  # a log that cannot be written does not write tracebacks instead
+    logging.raiseExceptions = False  # no tracebacks if the log cannot be written
     for name in (OWN_LEVEL, ANY_LEVEL, CONFIG):
         if not os.environ.get(name, "").strip():
-            os.environ.pop(name, None)  # the SDK takes an empty level for a level
+            os.environ.pop(name, None)  # the SDK would use an empty level
     level = (os.environ.get(OWN_LEVEL) or os.environ.get(ANY_LEVEL) or "INFO").strip().upper()
     if level not in logging.getLevelNamesMapping():
         raise UnusableLoggingError(LOG_LEVEL())
@@ -54,36 +54,36 @@ def set_up(make_command: Callable[[], click.Command]) -> click.Command:
     os.environ[OWN_LEVEL] = level
     try:
         command = make_command()
-    except Exception as error:  # noqa: BLE001  a configuration names whatever classes it likes
+    except Exception as error:  # noqa: BLE001  a configuration may name any class
         reason = _reason_against_config(error)
         raise UnusableLoggingError(LOG_CONFIG(path=os.environ.get(CONFIG), reason=reason)) from None
     logger = logging.getLogger(NAME)
-    logger.disabled = False  # `disable_existing_loggers` is true unless a configuration says otherwise
+    logger.disabled = False  # `disable_existing_loggers` is true by default
     if is_own:
         logging.getLogger().setLevel(level)  # Meltano's configuration has a level of its own
     return command
 
 
 def _reason_against_config(error: Exception) -> str:
-    """Say what is wrong, without any text of the file: it may be the settings, with the key."""
+    """Return what is wrong, without quoting the file: it may be the settings, with the key."""
     cause = error.__cause__ or error
     if isinstance(cause, OSError) and cause.strerror:
         return f"{cause.strerror}: {cause.filename}" if cause is not error else cause.strerror
     if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
         mark = getattr(error, "problem_mark", None)
-        return f"it is neither, see line {mark.line + 1}" if mark else "it is neither"
-    # Python's own words name a part of the configuration, such as "Unable to configure handler 'console'".
+        return f"neither YAML nor JSON, see line {mark.line + 1}" if mark else "neither YAML nor JSON"
+    # Python's message names a part of the configuration, such as "Unable to configure handler 'console'".
     return str(error) if type(error) is ValueError and str(error).startswith("Unable to configure") else "other keys"
 
 
 def keep_quiet() -> None:
-    """Let no library log a cursor or what a record holds, at whatever level the tap itself logs."""
+    """Keep libraries from logging cursors and records, whatever the level of the tap's own log."""
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
 
 
 def keep_metrics_quiet() -> None:
-    """Log no metrics, of which the SDK has just set the level, unless the logging configuration names their logger."""
+    """Turn metrics off, which the SDK has just turned on, unless the logging configuration names their logger."""
     config: dict[str, Any] = {}
     with suppress(Exception):
         config = yaml.safe_load(Path(os.environ[CONFIG]).read_text(encoding="utf-8"))["loggers"]
@@ -95,12 +95,12 @@ def keep_metrics_quiet() -> None:
 
 
 def show_error(sentence: str) -> None:
-    """Log an error, and write it to standard error once, whatever the configuration of logging does with it."""
+    """Log an error, and make sure that it is on standard error once, whatever the logging configuration."""
     logger = logging.getLogger(NAME)
     shown = io.StringIO()
     handlers = [handler for handler in _handlers_of(logger) if _writes_to_stderr(handler)]
     streams = [handler.setStream(shown) for handler in handlers]
-    if logger.hasHandlers():  # else Python would write it to standard error by itself
+    if logger.hasHandlers():  # otherwise Python itself would write it to standard error
         logger.error(sentence)
     for handler, stream in zip(handlers, streams, strict=True):
         handler.setStream(stream)

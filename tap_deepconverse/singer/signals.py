@@ -1,4 +1,4 @@
-"""Ends the process on a signal: soon, after the message that is being written, and not as a success."""
+"""Ends the process on a signal: soon, after the current message, and with a status that is not success."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _last_resort: list[threading.Timer] = []
 
 
 class TerminatedError(SystemExit):
-    """The process has been asked to end."""
+    """A signal asked the process to end."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(128 + signal_number)
@@ -23,17 +23,17 @@ class TerminatedError(SystemExit):
 
 
 def terminate(signal_number: int, writer: Any) -> None:
-    """End the process as soon as the writer, if it is a `PageWriter`, has no message half written.
+    """End the process as soon as the writer, if it is a `PageWriter`, has no half-written message.
 
     Raises:
-        TerminatedError: At once, or after the write that is under way.
+        TerminatedError: At once, or after the current write.
     """
 
     def end() -> None:
         raise TerminatedError(signal_number)
 
     if not _last_resort:
-        # The target may have stopped reading, or something else may hang.
+        # The target may have stopped reading, or a request may hang.
         timer = threading.Timer(SECONDS_TO_END, os._exit, [128 + signal_number])
         timer.daemon = True
         timer.start()

@@ -1,4 +1,4 @@
-"""Moves the bookmarks of a stream, and keeps beside them how many records there were lately."""
+"""Moves the bookmarks of a stream, and stores recent record counts beside them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from tap_deepconverse.extract.span import BotSpan
 
-MOST_COUNTS = 100  # entries in it, or a few more
-FEWEST_COUNTED = 150  # neighbouring entries are merged up to so many records
+MOST_COUNTS = 100  # entries in the recent counts, or a few more
+FEWEST_COUNTED = 150  # adjacent entries are merged up to this many records
 
 
 class Checkpoints:
-    """Moves the bookmarks of a stream to what is complete, and tells the target."""
+    """Moves the bookmarks of a stream up to what is complete, and writes STATE messages."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -36,24 +36,24 @@ class Checkpoints:
         return partitions
 
     def _partition(self, context: Context) -> dict[str, Any]:
-        # The SDK's `get_context_state` would add a partition that is not there.
+        # The SDK's `get_context_state` would add a missing partition.
         return next((partition for partition in self._partitions if partition["context"] == context), {})
 
     @property
     def bots(self) -> set[str]:
-        """The bots that have a bookmark."""
+        """The bots with a bookmark."""
         if self._stream.replication_method != REPLICATION_INCREMENTAL:
             return set()
         return {each["context"]["bot_name"] for each in self._partitions if each.get("replication_key_value")}
 
     def bookmark(self, context: Context) -> datetime | None:
-        """Read a bot's bookmark; None if there is none, or the replication method is not incremental."""
+        """Return a bot's bookmark; None if there is none, or the replication method is not incremental."""
         if self._stream.replication_method != REPLICATION_INCREMENTAL:
             return None
         return read_bookmark(self._partition(context).get("replication_key_value"))
 
     def counts(self, context: Context) -> list[Count]:
-        """Read how many records earlier runs found lately, in order of time; none if somebody has edited them."""
+        """Return the recent counts of earlier runs, in order of time; none if they were edited and are not valid."""
         try:
             counts = [
                 Count(_seconds(start), _seconds(end), max(0, int(records)))
@@ -67,7 +67,7 @@ class Checkpoints:
     def advance(self, context: Context, span: BotSpan) -> None:
         """Move a bot's bookmark up to what is complete, and write a STATE.
 
-        The records are written by now: the SDK asks for the next one only when it has written the one before.
+        The records are already written: the SDK takes the next record only after writing the one before.
         """
         if self._stream.replication_method != REPLICATION_INCREMENTAL:
             return
@@ -82,11 +82,11 @@ class Checkpoints:
             self._stream.finalize_state_progress_markers(self._stream.get_context_state(context))
 
     def hold_back(self) -> None:
-        """Let checkpoints wait until `release`: the target does not have the records yet."""
+        """Hold checkpoints back until `release`: the target does not have the records yet."""
         self._held_back = self._held_back or []
 
     def release(self) -> list[tuple[Context, str, BotSpan]]:
-        """Take the checkpoints held back so far, for `move_all` once the target has the records."""
+        """Return the checkpoints held back so far, for `move_all` once the target has the records."""
         held_back, self._held_back = self._held_back or [], []
         return held_back
 

@@ -1,4 +1,4 @@
-"""Reads the bookmarks in a state, and refuses a state with which a run would begin again without a word."""
+"""Reads the bookmarks in a state, and refuses a state with which a run would silently start again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-deepconverse")
 
 COUNTS = "recent_counts"
-"""Key in a bot's state: how many records were found lately, a hint for the next run."""
+"""Key in a bot's state with recent record counts, a hint for the next run."""
 
 WRITTEN = {"context", "replication_key", "replication_key_value", "replication_key_signpost"}
 WRITTEN |= {"starting_replication_value", COUNTS}
@@ -27,15 +27,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UnreadableStateError(ConfigurationError):
-    """The state given to the tap is not of the form that a run writes."""
+    """The state is not of the form that a run writes."""
 
     def __init__(self, reason: str, remedy: str = "") -> None:
-        remedy = remedy or "give the tap the state that its last run wrote, or none at all to begin at `start_date`"
+        remedy = remedy or "give the tap the state that its last run wrote, or no state to begin at `start_date`"
         super().__init__(f"The state cannot be read: {reason}; {remedy}.")
 
 
 def read_bookmark(value: object) -> datetime | None:
-    """Read a bookmark, which is a time in ISO 8601 (UTC if it has no offset), or None.
+    """Parse a bookmark: a time in ISO 8601 (UTC if it has no offset), or None.
 
     Raises:
         ValueError: If it is anything else, or before 1970.
@@ -53,14 +53,14 @@ def read_bookmark(value: object) -> datetime | None:
 
 
 def check_state(state: Any, streams: Collection[str]) -> None:
-    """Check the form of a state and its bookmarks, before any request. A stream that is not the tap's is a warning.
+    """Check the form of a state and its bookmarks, before any request. An unknown stream is a warning.
 
     Args:
-        state: As it was given.
+        state: The state as given.
         streams: The names of the tap's streams.
 
     Raises:
-        UnreadableStateError: If a run with it would begin again at `start_date`, or fail.
+        UnreadableStateError: If a run with it would start again at `start_date`, or fail.
     """
     if isinstance(state, dict):
         _refuse_other_forms(state, streams)
@@ -71,11 +71,11 @@ def check_state(state: Any, streams: Collection[str]) -> None:
         raise UnreadableStateError(reason)
     others = [name for name in bookmarks if name not in streams]
     if others and len(others) == len(bookmarks):
-        reason = f"it has no bookmark of {' or '.join(streams)}, but of {_quoted(others)}"
+        reason = f"it has no bookmark for {' or '.join(streams)}, only for {_quoted(others)}"
         raise UnreadableStateError(reason)
     for name in others:
         meant = get_close_matches(str(name).lower(), streams, 1)
-        hint = f"; if '{meant[0]}' is meant, correct the name" if meant else ""
+        hint = f"; if you mean '{meant[0]}', correct the name" if meant else ""
         logger.warning("The state has a stream '%s', which this tap does not have%s.", name, hint)
     for name in streams:
         _check_stream(name, bookmarks.get(name, {}))
@@ -85,15 +85,15 @@ def _refuse_other_forms(state: Mapping[str, Any], streams: Collection[str]) -> N
     if state.get("type") == "STATE":
         reason, what = "it is a whole STATE message", "value"
     elif "singer_state" in state:
-        reason, what = "it is a state file of Meltano's", "singer_state"
+        reason, what = "it is a Meltano state file", "singer_state"
     elif "completed" in state or "partial" in state:
-        reason, what = "it is a state of Meltano's", "singer_state` under `completed"
+        reason, what = "it is a Meltano state", "singer_state` under `completed"
     elif any(name in state for name in streams):
-        reason = "it has a stream beside `bookmarks`, as an old form of Singer's states has it"
+        reason = "it has a stream outside of `bookmarks`, which is an old form of Singer states"
         raise UnreadableStateError(reason)
     else:
         return
-    raise UnreadableStateError(reason, f"give the tap what stands there under `{what}`")
+    raise UnreadableStateError(reason, f"give the tap the value of `{what}`")
 
 
 def _check_stream(name: str, stream_state: Any) -> None:
@@ -104,7 +104,7 @@ def _check_stream(name: str, stream_state: Any) -> None:
     of_no_bot = {key for key, value in stream_state.items() if value is not None} - {"partitions"}
     if of_no_bot - WRITTEN or "replication_key_value" in of_no_bot:
         reason = f"the stream '{name}' has a bookmark that names no bot"
-        remedy = 'give each bot its own: {"partitions": [{"context": {"bot_name": …}, "replication_key_value": …}]}'
+        remedy = 'give each bot a bookmark: {"partitions": [{"context": {"bot_name": …}, "replication_key_value": …}]}'
         raise UnreadableStateError(reason, remedy)
     contexts: list[Any] = []
     for partition in partitions:
@@ -113,7 +113,7 @@ def _check_stream(name: str, stream_state: Any) -> None:
             reason = f"the stream '{name}' has a partition whose `context` is not of the form {{\"bot_name\": …}}"
             raise UnreadableStateError(reason)
         if context in contexts:
-            reason = f"the stream '{name}' has two partitions of the bot '{context['bot_name']}'"
+            reason = f"the stream '{name}' has two partitions for the bot '{context['bot_name']}'"
             raise UnreadableStateError(reason)
         contexts.append(context)
         _check_partition(f"the stream '{name}' for the bot '{context['bot_name']}'", partition)
@@ -126,7 +126,7 @@ def _check_partition(where: str, partition: Mapping[str, Any]) -> None:
         reason = f"the bookmark of {where} is not a time from 1970 on in ISO 8601"
         raise UnreadableStateError(reason) from None
     if unknown := [key for key in partition if key not in WRITTEN and bookmark is None]:
-        reason = f"{where} has {_quoted(unknown)} in place of `replication_key_value`"
+        reason = f"{where} has {_quoted(unknown)} instead of `replication_key_value`"
         raise UnreadableStateError(reason)
 
 

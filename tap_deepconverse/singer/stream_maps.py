@@ -1,4 +1,4 @@
-"""Checks `stream_maps`, whose unknown names the SDK ignores (data goes unmasked), and names the record that failed."""
+"""Checks `stream_maps` (the SDK ignores unknown names: data would stay unmasked); names a record that failed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 REMOVED = (None, "__NULL__")
-"""Values that leave out a stream or a field."""
+"""Values that remove a stream or a field."""
 IN_ADDITIONAL_FIELDS = (
-    "is no field of it: what the API sends beside the documented fields is in `additional_fields`; to leave out a part "
-    "of that, name it in `exclude_metadata`"
+    "is not a field of it: undocumented fields are inside `additional_fields`; to remove one, name it in "
+    "`exclude_metadata`"
 )
 
 
@@ -27,7 +27,7 @@ def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Col
     """Check the names in stream maps against the `fields` of each stream.
 
     Returns:
-        A sentence for each unknown stream, and for each left-out field that is none, and so would leave all the same.
+        A sentence for each unknown stream, and for each field to remove that does not exist: its data would stay.
     """
     sentences = []
     for name, definition in stream_maps.items():
@@ -35,7 +35,7 @@ def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Col
         source = str(details.get("__source__", name))
         streams = [stream for stream in fields if fnmatchcase(stream, source)]
         if not streams and source != "__else__":
-            sentences.append(f"`stream_maps` names '{source}', which is no stream: they are {' and '.join(fields)}.")
+            sentences.append(f"`stream_maps` names '{source}', but the streams are {' and '.join(fields)}.")
         for stream in streams:
             spelt = {field.casefold(): field for field in fields[stream]}
             for field, expression in details.items():
@@ -43,14 +43,14 @@ def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Col
                     continue
                 known = spelt.get(field.casefold())
                 if not known and any(field in fields[other] for other in streams):
-                    continue  # a pattern names streams of which one has it
-                what = f"is spelt '{known}'" if known else IN_ADDITIONAL_FIELDS
-                sentences.append(f"`stream_maps` leaves out '{field}' of '{stream}', which {what}.")
+                    continue  # the pattern matches another stream that has it
+                what = f"is spelled '{known}'" if known else IN_ADDITIONAL_FIELDS
+                sentences.append(f"`stream_maps` removes '{field}' from '{stream}', which {what}.")
     return sentences
 
 
 class ExplainedMap(StreamMap):
-    """A stream map that says which record it failed at, and nothing of what that holds."""
+    """A stream map whose error names the record, but quotes nothing from it."""
 
     def __init__(self, stream_map: StreamMap, stream: str, stream_maps: object) -> None:
         vars(self).update(vars(stream_map))
@@ -64,8 +64,8 @@ class ExplainedMap(StreamMap):
         except Exception as error:  # noqa: BLE001  an expression may fail in any way
             what = explain_failure(error, self._stream_maps)
             msg = (
-                f"Bot '{bot_name}', stream '{self._stream}': {name_of_record(identity)} cannot be transformed as "
-                f"`stream_maps` says ({what}); check `stream_maps`, and that `stream_map_config` has what it uses."
+                f"Bot '{bot_name}', stream '{self._stream}': `stream_maps` fails for {name_of_record(identity)} "
+                f"({what}); check `stream_maps`, and that `stream_map_config` has all values that it uses."
             )
             raise FatalSyncError(msg) from None
 
@@ -75,7 +75,7 @@ class ExplainedMap(StreamMap):
 
 
 def explained_maps(maps: list[StreamMap], stream: str, stream_maps: object) -> list[StreamMap]:
-    """Wrap those of a stream's maps that may fail: those that the setting `stream_maps` defines."""
+    """Wrap the stream maps that may fail: those that the setting `stream_maps` defines."""
     return [
         each if isinstance(each, DefaultStreamMap | ExplainedMap) else ExplainedMap(each, stream, stream_maps)
         for each in maps
@@ -83,10 +83,10 @@ def explained_maps(maps: list[StreamMap], stream: str, stream_maps: object) -> l
 
 
 def explain_failure(error: Exception, stream_maps: object) -> str:
-    """Say why an expression failed, without the error's own message: that may quote the record.
+    """Return why an expression failed, without the error's own message: that may quote the record.
 
     Returns:
-        The expression, where the SDK names it; else the kind of error, with a missing key only if `stream_maps` has it.
+        The expression, if the SDK names it; otherwise the kind of error, with the missing key if `stream_maps` has it.
     """
     if isinstance(error, MapExpressionError):
         return str(error).rstrip(".")

@@ -1,4 +1,4 @@
-"""Writes Singer messages to standard output a page at a time."""
+"""Writes Singer messages to standard output, many at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE_BYTES = 1 << 20
 
 
 class TargetGoneError(SyncError):
-    """The target does not read any more, or nobody can."""
+    """The target no longer reads, or standard output cannot be written."""
 
     def __init__(self, sentence: str = TARGET_GONE()) -> None:
         super().__init__(sentence)
@@ -37,7 +37,7 @@ def require_stdout() -> None:
 
 
 def forget_stdout() -> None:
-    """Let Python not try at exit to write once more what could not be written."""
+    """Keep Python from writing again at exit what could not be written."""
     try:
         sys.stdout.flush()
     except (AttributeError, OSError, ValueError):
@@ -46,9 +46,9 @@ def forget_stdout() -> None:
 
 
 class PageWriter(MsgSpecWriter):
-    """Collects records and writes many at once, where the SDK's writer makes two system calls a record.
+    """Collects records and writes many at once: the SDK's writer makes two system calls per record.
 
-    Any other message is written at once, after the records before it. Who emits records flushes at the end.
+    Any other message is written at once, after the records before it. The caller flushes after the last record.
     """
 
     def __init__(self) -> None:
@@ -63,13 +63,13 @@ class PageWriter(MsgSpecWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write what has been collected; raises `TargetGoneError` if nobody reads any more, or the disk is full."""
+        """Write the collected messages; raise `TargetGoneError` if the target no longer reads, or the disk is full."""
         if not self._lines or self._is_writing:
             return
         lines, self._lines = self._lines, bytearray()
         self._is_writing = True
         try:
-            # Unbuffered standard output may take a part only, and says how much.
+            # Unbuffered standard output may take only a part, and returns how much.
             rest = memoryview(lines)
             while rest:
                 rest = rest[sys.stdout.buffer.write(rest) :]
@@ -94,12 +94,12 @@ class PageWriter(MsgSpecWriter):
             self.flush()
 
     def tend(self) -> None:
-        """Write what has been collected; raises `TargetGoneError` if nobody reads any more."""
+        """Write the collected messages; raise `TargetGoneError` if the target no longer reads."""
         self.flush()
         self.check_target()
 
     def check_target(self) -> None:
-        """Raise `TargetGoneError` if nobody reads any more, where the system can tell (it needs `poll`)."""
+        """Raise `TargetGoneError` if the target no longer reads. Works only on systems with `poll`."""
         if not hasattr(select, "poll"):
             return
         gone = select.POLLERR | select.POLLHUP
@@ -112,7 +112,7 @@ class PageWriter(MsgSpecWriter):
             raise TargetGoneError
 
     def when_whole(self, action: Callable[[], None]) -> None:
-        """Act as soon as no line is half written: now, or after the write that is under way."""
+        """Call `action` as soon as no line is half written: now, or after the current write."""
         if self._is_writing:
             self._after_writing = action
         else:

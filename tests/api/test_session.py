@@ -85,7 +85,7 @@ def test_a_certificate_that_is_not_trusted_ends_it_at_once(
 
 def test_a_host_that_does_not_speak_tls_ends_it_at_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     _, url = serve()
-    with pytest.raises(FatalAPIError, match=r"does not speak TLS as it should \([A-Z_]+\); check `api_url`\.$"):
+    with pytest.raises(FatalAPIError, match=r"TLS connection to the API's host failed \([A-Z_]+\); check `api_url`\.$"):
         sync(config_for(url.replace("http:", "https:")))
     assert "retrying in" not in caplog.text
 
@@ -164,7 +164,7 @@ def test_a_socks_proxy_without_its_package_is_said(
     secure: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:S3CRET@127.0.0.1:1")
-    with pytest.raises(SingerSDKError, match="names a SOCKS proxy, for which the Python package PySocks is missing"):
+    with pytest.raises(SingerSDKError, match="names a SOCKS proxy, but the Python package PySocks is missing"):
         sync(config_for(secure[1]))
 
 
@@ -196,7 +196,7 @@ def test_an_answer_that_comes_in_drops_is_not_waited_for_without_end(
     httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(drip)
     began = time.monotonic()
     with pytest.raises(
-        FatalAPIError, match="no answer from the API in time; if it is only slow, raise `request_timeout`"
+        FatalAPIError, match="no response from the API in time; if it is only slow, raise `request_timeout`"
     ):
         sync(one_window(httpserver.url_for(""), request_timeout=1, concurrency=1))
     assert time.monotonic() - began < 5

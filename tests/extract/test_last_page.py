@@ -56,7 +56,7 @@ def test_a_page_without_the_key_is_the_last_only_if_it_is_not_full(
         assert pages.problem(each, READ, span) is None
     problem = pages.problem(last, read, span)
     assert (problem is None) is is_taken_for_the_last
-    assert problem is None or "has no `cursor`, but data, so" in str(problem)
+    assert problem is None or "has no `cursor` (its keys: data), so" in str(problem)
 
 
 def serve_pages(httpserver: HTTPServer, times: list[int], form: str, most: int) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def test_all_is_read_wherever_the_token_is(httpserver: HTTPServer, form: str, mo
 
 def test_a_second_that_is_still_full_is_an_error_that_names_the_keys(httpserver: HTTPServer) -> None:
     config = serve_pages(httpserver, [START + 7] * 9, "nextCursor", 5)
-    with pytest.raises(FatalAPIError, match=r"has no `cursor`, but data, nextCursor, so more may follow it"):
+    with pytest.raises(FatalAPIError, match=r"has no `cursor` \(its keys: data, nextCursor\), so more may follow"):
         sync(config)
 
 

@@ -204,7 +204,7 @@ def test_a_window_that_is_left_out_ends_the_run_with_an_error(api: Api, monkeypa
 
     monkeypatch.setattr(WindowPlanner, "next", a_second_late)
     began = time.monotonic()
-    with pytest.raises(FatalAPIError, match="2026-01-05T00:00:00Z is complete, although nothing is left to read"):
+    with pytest.raises(FatalAPIError, match="complete only up to 2026-01-05T00:00:00Z, although no window is left"):
         sync(span(api.url, 60, concurrency=4))
     assert time.monotonic() - began < 5
 

@@ -31,9 +31,9 @@ def test_what_shows_which_time_the_api_selects_by(began: int, updated: int, show
 @pytest.mark.parametrize(
     ("began", "updated", "run_began", "said"),
     [
-        (10, 5_000, 100_000, "the API selects by `startTime`, so a change is found only in what began within"),
-        (-1, 20, 100_000, "the API selects by `lastActionAt`, so each change is found"),
-        (-1, 20, 30, "the API selects by `lastActionAt`, so each change is found"),
+        (10, 5_000, 100_000, "the API selects by `startTime`, so a change is found only if the conversation began"),
+        (-1, 20, 100_000, "the API selects by `lastActionAt`, so every change is found"),
+        (-1, 20, 30, "the API selects by `lastActionAt`, so every change is found"),
         (10, 5_000, 5_100, None),  # it may have been updated since the API has selected it
         (10, 20, 100_000, None),
     ],

@@ -72,7 +72,9 @@ def test_what_is_excluded_is_seen_by_nobody(caplog: pytest.LogCaptureFixture) ->
 def test_metadata_that_cannot_be_searched_is_null(caplog: pytest.LogCaptureFixture, metadata: Any) -> None:
     (record,) = conformed({"_id": ID, "metadata": metadata}, is_shallow=False, excluded=("__sys_userIp",))
     assert record["metadata"] is None
-    assert f"`metadata` of the record with _id '{ID}' is no object (record 1 of page 3 of the window)" in caplog.text
+    assert (
+        f"`metadata` of the record with _id '{ID}' is not an object (record 1 of page 3 of the window)" in caplog.text
+    )
 
 
 def test_text_that_stands_where_an_excluded_name_leads_is_null_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,7 +84,9 @@ def test_text_that_stands_where_an_excluded_name_leads_is_null_with_a_warning(ca
     assert left["metadata"] == {"browser_userMeta": None, "plan": "pro"}
     assert left["additional_fields"] == {"user": [None, {}]}
     for path in ("metadata.browser_userMeta", "additional_fields.user"):
-        assert f"`{path}` of the record with _id '{ID}' is no object (record 1 of page 3 of the window)" in caplog.text
+        assert (
+            f"`{path}` of the record with _id '{ID}' is not an object (record 1 of page 3 of the window)" in caplog.text
+        )
     assert "a@b.c" not in caplog.text
     (message,) = conformed({"_id": ID, "outMsg": "Hi"}, is_shallow=False, schema=Messages.schema, excluded=("a.b",))
     assert message.keys() == Messages.schema["properties"].keys()

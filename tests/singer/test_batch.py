@@ -36,7 +36,7 @@ def test_what_cannot_be_written_is_one_sentence_that_names_the_setting(config: d
 @pytest.mark.parametrize("size", [0, -1, 1.5, "x", True, None])
 def test_a_size_that_writes_nothing_is_one_sentence(tmp_path: Path, size: Any) -> None:
     (sentence,) = batch_problems({"encoding": JSONL, "storage": {"root": str(tmp_path)}, "batch_size": size})
-    assert sentence.startswith("`batch_config` has a `batch_size` that is no whole number of at least 1")
+    assert sentence.startswith("`batch_config` has a `batch_size` that is not a whole number of at least 1")
 
 
 def test_what_can_be_written_passes(tmp_path: Path) -> None:

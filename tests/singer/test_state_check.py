@@ -46,7 +46,7 @@ UNREADABLE: list[tuple[Any, str]] = [
     ({"bookmarks": {}, "messages": "2026-01-01"}, "an old form"),
     ({"conversations": "2026-01-01"}, "an old form"),
     ({"bookmarks": {"Conversations": {"partitions": [partition("2026-01-01")]}}}, "'Conversations'"),
-    ({"bookmarks": {"conversation": {"partitions": [partition("2026-01-01")]}}}, "no bookmark of conversations"),
+    ({"bookmarks": {"conversation": {"partitions": [partition("2026-01-01")]}}}, "no bookmark for conversations"),
     ({"bookmarks": {"another": {"replication_key_value": 7}}}, "'another'"),
     ({"bookmarks": {"conversations": []}}, "`partitions`"),
     ({"bookmarks": {"conversations": None}}, "`partitions`"),
@@ -163,7 +163,7 @@ LINE = json.dumps(OURS)
         (f"{LINE}\n{LINE}\n", "keep only the last"),
         (b"\xff", "not UTF-8 text"),
         (f'{{"bookmarks": {"[" * 100_000}', "nested too deeply"),
-        (f'{{"bookmarks": {"1" * 10_000}}}', "a number that is none"),
+        (f'{{"bookmarks": {"1" * 10_000}}}', "an invalid number"),
     ],
 )
 def test_the_command_says_it_before_it_asks_the_api(

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tests.conftest import Serve, WriteJson
 
 FIELDS = {"conversations": ["_id", "metadata", "startTime"], "messages": ["_id", "outMsg"]}
-NO_STREAM = "`stream_maps` names 'conversation', which is no stream: they are conversations and messages."
+NO_STREAM = "`stream_maps` names 'conversation', but the streams are conversations and messages."
 
 IN_VAIN = (
-    "`stream_maps` leaves out 'rating' of 'messages', which is no field of it: what the API sends beside the "
-    "documented fields is in `additional_fields`; to leave out a part of that, name it in `exclude_metadata`."
+    "`stream_maps` removes 'rating' from 'messages', which is not a field of it: undocumented fields are inside "
+    "`additional_fields`; to remove one, name it in `exclude_metadata`."
 )
 
 
@@ -41,7 +41,7 @@ IN_VAIN = (
         ({"masked": {"__source__": "conversation"}}, [NO_STREAM]),
         (
             {"messages": {"outmsg": "__NULL__"}},
-            ["`stream_maps` leaves out 'outmsg' of 'messages', which is spelt 'outMsg'."],
+            ["`stream_maps` removes 'outmsg' from 'messages', which is spelled 'outMsg'."],
         ),
     ],
 )
@@ -83,7 +83,9 @@ def test_why_an_expression_failed_is_said_without_what_it_was_at(error: Exceptio
 
 
 def names_a_record(line: str, stream: str) -> bool:
-    return bool(re.search(rf"Bot 'bot', stream '{stream}': the record with _id '[0-9a-f]{{32}}' cannot be", line))
+    return bool(
+        re.search(rf"Bot 'bot', stream '{stream}': `stream_maps` fails for the record with _id '[0-9a-f]{{32}}'", line)
+    )
 
 
 def test_an_expression_that_fails_names_bot_record_and_settings(serve: Serve, write_json: WriteJson) -> None:
@@ -93,7 +95,9 @@ def test_an_expression_that_fails_names_bot_record_and_settings(serve: Serve, wr
     assert done.status == 1
     (line,) = [line for line in done.log.splitlines() if "ERROR" in line]
     assert names_a_record(line, "conversations")
-    assert line.endswith("(KeyError: 'salt'); check `stream_maps`, and that `stream_map_config` has what it uses.")
+    assert line.endswith(
+        "(KeyError: 'salt'); check `stream_maps`, and that `stream_map_config` has all values that it uses."
+    )
     assert "Traceback" not in done.log
 
 
