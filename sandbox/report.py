@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NEWEST = """\
 SELECT * FROM analytics.deepconverse__daily_totals
-WHERE day > (now() AT TIME ZONE 'UTC')::date - 14 ORDER BY day
+WHERE day BETWEEN (now() AT TIME ZONE 'UTC')::date - 14 AND (now() AT TIME ZONE 'UTC')::date - 1 ORDER BY day
 """
 REST, SHORT, LONG = 62, 4, 40
 """How many columns all but the bars and the numbers before them takes; how long a full bar is at least, and at most."""
@@ -54,7 +54,7 @@ def daily_metrics(warehouse: Database) -> list[Record]:
         warehouse: A database with the models.
 
     Returns:
-        A row for each day on which conversations began, in the order of the days.
+        A row for each complete day on which conversations began, in the order of the days.
     """
     return warehouse.execute(NEWEST)
 
@@ -70,10 +70,8 @@ def metrics_table(days: Sequence[Record], console: Console) -> Table:
         A table with a line for each day.
     """
     table = Table(
-        title="The last two weeks, from the model deepconverse__daily_totals",
+        title="The two weeks up to yesterday, from deepconverse__daily_totals",
         title_justify="left",
-        caption="On the last day, many conversations have only just begun.",
-        caption_justify="left",
     )
     table.add_column("day (UTC)", no_wrap=True)
     table.add_column("conversations", no_wrap=True)
