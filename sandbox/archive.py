@@ -82,15 +82,12 @@ class Archive:
                 begun += 1
 
     def hold_conversation(self, bot_name: str, moment: int, until: int) -> Record:
-        """Add a whole conversation, or its part before `until`.
+        """Add a whole conversation, or its part before `until`, and return it.
 
         Args:
             bot_name: The bot.
             moment: When it begins, in Unix milliseconds.
             until: When it breaks off, unless it has ended before.
-
-        Returns:
-            The conversation.
         """
         choose = self._random
         topic = choose.choice(list(TOPICS))
@@ -128,15 +125,12 @@ class Archive:
         return conversation
 
     def begin(self, bot_name: str, moment: int, topic: str = "billing") -> Record:
-        """Add a conversation without messages.
+        """Add a conversation without messages, and return it.
 
         Args:
             bot_name: The bot.
             moment: When it begins, in Unix milliseconds.
             topic: Its topic, which becomes a tag.
-
-        Returns:
-            The conversation.
         """
         choose = self._random
         locale = choose.choices(list(LOCALES), list(LOCALES.values()))[0]
@@ -186,16 +180,13 @@ class Archive:
         return parameters
 
     def say(self, bot_name: str, conversation: Record, moment: int, message: Record) -> Record:
-        """Add a message to a conversation, and update the conversation.
+        """Add a message to a conversation, update the conversation, and return the message.
 
         Args:
             bot_name: The bot.
             conversation: The conversation.
             moment: The message's time, in Unix milliseconds.
             message: Its fields, with `type`.
-
-        Returns:
-            The message.
         """
         whole = {
             "_id": self._new_id(),

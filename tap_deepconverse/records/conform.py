@@ -127,7 +127,7 @@ class Conformer:
         as_it_is: dict[Converter, bytes] = {as_text: b'"', as_object: b"{", as_id: b'"'}
         properties = {name: each for name, each in self.schema["properties"].items() if name not in OWN}
         chosen = {name: as_id if name in IDS else converter_for(each) for name, each in properties.items()}
-        # `_id` is always converted: it must not stay JSON.
+        # `_id` is always parsed: warnings, and the check for older copies, need its text.
         return [(name, to, None if name == "_id" else as_it_is.get(to)) for name, to in chosen.items()]
 
     @cached_property
