@@ -122,6 +122,19 @@ def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert len(rows) > 5
     assert set(rows) <= set(measured)
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in measured if line.startswith("| ")]
+    at = next(number for number, row in enumerate(cells) if row[0].startswith("100,000 conversations, no limit"))
+    cpu = {row[0]: row[1] for row in cells[at : at + 6]}
+    memory = {row[0]: row[1] for row in cells if row[0].endswith(("conversations", "conversations each"))}
+    prose, script = " ".join(section.split()), "the documentation's script"
+    assert (
+        f"the tap takes {cpu['tap-deepconverse']} of CPU; a plain SDK tap takes {cpu['plain SDK tap']}, dlt (extract "
+        f"only) {cpu['dlt rest_api (extract)']}, and the documentation's own script {cpu[script]}"
+    ) in prose
+    assert (
+        f"Memory peaks at {memory['40,000 conversations']} for 40,000 conversations, "
+        f"{memory['400,000 conversations']} for 400,000, and {memory['200 bots with 500 conversations each']} for 200"
+    ) in prose
 
 
 def test_what_users_ask_for_is_shown_by_tests_that_exist() -> None:
