@@ -81,8 +81,9 @@ constraints:  ## Pin the newest versions of the development tools that work toge
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/$(PIP) --editable '.[$(EXTRAS)]'
-	echo '# Versions of the development tools, known to work together. Made by: make constraints' > constraints.txt
-	$(BIN)/pip freeze --exclude-editable >> constraints.txt
+	echo '# Versions of the development tools, known to work together. Made by: make constraints' > constraints.new
+	$(BIN)/pip freeze --exclude-editable >> constraints.new
+	mv constraints.new constraints.txt
 
 clean:  ## Remove what the other targets have made
 	rm -rf .venv benchmarks/.venv dbt/.venv fuzz/.venv tools/.venv dist .meltano output/demo .mypy_cache .pytest_cache .ruff_cache \
@@ -105,19 +106,17 @@ $(PLUGINS): $(ENVIRONMENT) meltano.yml sandbox/duckdb.txt
 	@echo "Installing the tap and the loaders for Meltano into .meltano: about half a minute the first time ..."
 	@$(BIN)/meltano --log-level=warning install
 	@$(PYTHON) -m venv .meltano/loaders/target-duckdb/venv
-	@.meltano/loaders/target-duckdb/venv/bin/$(PIP) --only-binary=duckdb --requirement sandbox/duckdb.txt || \
-		echo "The loader for DuckDB cannot be installed here, so its tests are skipped. Nothing else needs it."
-	@touch $@
+	@if .meltano/loaders/target-duckdb/venv/bin/$(PIP) --only-binary=duckdb --requirement sandbox/duckdb.txt; then touch $@; else \
+		echo "The loader for DuckDB cannot be installed here, so its tests are skipped. Nothing else needs it."; fi
 
 $(MODELS): dbt/requirements.txt | $(ENVIRONMENT)
 	@test -e $@ || rm -rf dbt/.venv
 	@echo "Installing dbt, for the models, into dbt/.venv: a quarter of a minute the first time ..."
 	@$(DBT_PYTHON) -m venv dbt/.venv
-	@dbt/.venv/bin/$(PIP) --only-binary=:all: --requirement dbt/requirements.txt || \
-		echo "dbt cannot be installed here, so the models are left out. Nothing else needs it."
-	@touch $@
+	@if dbt/.venv/bin/$(PIP) --only-binary=:all: --requirement dbt/requirements.txt; then touch $@; else \
+		echo "dbt cannot be installed here, so the models are left out. Nothing else needs it."; fi
 
-fuzz/.venv/ready: fuzz/requirements.txt pyproject.toml
+fuzz/.venv/ready: fuzz/requirements.txt pyproject.toml constraints.txt
 	$(PYTHON) -m venv fuzz/.venv
 	fuzz/.venv/bin/$(PIP) --constraint constraints.txt --requirement fuzz/requirements.txt --editable .
 	touch $@

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 import click
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigurationError, ConfigValidationError
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
@@ -47,6 +48,11 @@ class TapDeepConverse(Tap):
     name = "tap-deepconverse"
     message_writer_class = PageWriter
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        each
+        for each in Tap.capabilities
+        if each is not TapCapabilities.ACTIVATE_VERSION  # see `ExportStream`
+    ]
 
     @override
     def __init__(

@@ -237,6 +237,8 @@ def test_an_error_repeats_neither_the_key_nor_a_record(
         (400, {"error": "The time window is too wide"}, "check `window_days`"),
         (400, {"message": "Maximum of 31 days between dates"}, "check `window_days`"),
         (400, {"message": "The bot is disabled for 30 days"}, "check this bot's name in `bot_names`"),
+        (402, {"message": "Export limit for this billing period reached"}, "check `api_url`"),
+        (404, {"message": "This bot is not migrated to date"}, "this bot's name in `bot_names`"),
         (
             404,
             {"message": "Index out of range: no bot in this window of the console"},

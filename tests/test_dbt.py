@@ -159,9 +159,6 @@ def load(served: tuple[Sandbox, str], path: Path) -> DuckDB:
 
 
 DOCTORED = {
-    "UPDATE deepconverse__conversations SET duration_seconds = -1": {
-        "accepted_range_deepconverse__conversations_duration_seconds__0"
-    },
     "UPDATE deepconverse__conversations SET customer_messages = messages + 1": {
         "at_most_deepconverse__conversations_customer_messages__messages"
     },
@@ -169,6 +166,7 @@ DOCTORED = {
         "accepted_range_deepconverse__daily_metrics_self_service_rate__1__0"
     },
     "DELETE FROM deepconverse__daily_metrics WHERE locale = 'de_de'": {"daily_metrics_hold_every_conversation"},
+    "UPDATE deepconverse__daily_totals SET conversations = 0": {"daily_metrics_hold_every_conversation"},
     "UPDATE deepconverse__messages SET message_number = 1": {
         "unique_together_deepconverse__messages_conversation_id__message_number"
     },

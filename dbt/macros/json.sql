@@ -33,7 +33,7 @@
     {%- if data_type == 'json' -%}
         {{ expression }}
     {%- elif data_type == 'string' -%}
-        safe.parse_json({{ expression }})
+        safe.parse_json({{ expression }}, wide_number_mode => 'round')
     {%- else -%}
         to_json({{ expression }})
     {%- endif -%}
@@ -49,9 +49,9 @@
 {% macro snowflake__null_json() %}cast(null as variant){% endmacro %}
 
 
-{# A value within JSON as text, by the names on the way to it. #}
+{# A value within JSON as text, by the names on the way to it: with dots between them, or a list if a name has dots. #}
 {% macro json_text(json, path) %}
-    {{- return(adapter.dispatch('json_text', 'deepconverse')(json, path.split('.'))) -}}
+    {{- return(adapter.dispatch('json_text', 'deepconverse')(json, path.split('.') if path is string else path)) -}}
 {% endmacro %}
 
 {% macro postgres__json_text(json, names) -%}

@@ -1,14 +1,26 @@
--- Fails if the metrics of some day add up to another number of conversations than began on it.
-with days as (
+-- Fails for each day on which the metrics or the totals hold another number of conversations than began on it.
+with counted as (
 
-    select day, sum(conversations) as conversations
+    select cast(started_at as date) as day, 1 as began, 0 as in_metrics, 0 as in_totals
+    from {{ ref('deepconverse__conversations') }}
+    where started_at is not null
+    {%- if not var('deepconverse_include_drafts') %}
+      and not coalesce(is_draft, false)
+    {%- endif %}
+
+    union all
+
+    select day, 0, conversations, 0
     from {{ ref('deepconverse__daily_metrics') }}
-    group by day
+
+    union all
+
+    select day, 0, 0, conversations
+    from {{ ref('deepconverse__daily_totals') }}
 
 )
 
-select totals.day, totals.conversations, days.conversations as added_up
-from {{ ref('deepconverse__daily_totals') }} as totals
-left join days on days.day = totals.day
-where days.conversations is null
-   or days.conversations <> totals.conversations
+select day, sum(began) as began, sum(in_metrics) as in_metrics, sum(in_totals) as in_totals
+from counted
+group by day
+having sum(began) <> sum(in_metrics) or sum(began) <> sum(in_totals)

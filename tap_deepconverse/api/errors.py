@@ -79,8 +79,9 @@ _MOST = r"\b(exceed\w*|most|max\w*|limit\w*|within|(long|larg|bigg?|wid)(e|er)?|
 CHECKS = {
     re.compile(r"per_?page|page.?size|limit must", re.IGNORECASE): "`page_size`",
     re.compile(
-        rf"(time|date|query)[ _-]?{_SPAN}|{_SPAN}\b.*{_MOST}|{_MOST}.*({_SPAN}|days|hours)\b"
-        r"|(start|end|from|to)[ _]?(time|date)\b",
+        r"^(?!.*(billing|quota|plan\b)).*"
+        rf"((time|date|query)[ _-]?{_SPAN}|{_SPAN}\b.*{_MOST}|{_MOST}.*({_SPAN}|days|hours)\b"
+        r"|\b(start|end)[ _]?(time|date)\b|\b(from|to)[_-]?(time|date)\b)",
         re.IGNORECASE,
     ): ("`window_days`, the longest range of time to ask for at once, and `start_date`"),
 }

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 FORGETTING = 0.8  # weight of everything learned before, after each further window
 STEADINESS = 300  # records; as many must be found before they outweigh an earlier run's counts
 CAUTION = 1.2  # factor on the estimate for a time that an earlier run has not counted
-DOUBT = 30  # records; as many must be found before they outweigh the assumption that all hours and days are alike
+DOUBT = {
+    "hour": 30,
+    "day": 300,
+}  # records; as many must be found before they outweigh that all hours, and days, are alike
 HOUR, DAY, WEEK = 3_600, 86_400, 604_800
 TELLING = {"hour": DAY, "day": 4 * DAY}  # seconds of records needed to see which hours, and which days, are busy
 
@@ -39,6 +42,7 @@ class Rhythm:
         self._found = defaultdict[tuple[str, int], float](float)
         self._usual = defaultdict[tuple[str, int], float](float)
         self._heard: dict[str, list[Count]] = {kind: [] for kind in TELLING}
+        self._seconds_heard = dict.fromkeys(TELLING, 0)
 
     def learn(self, counts: Iterable[Count]) -> None:
         """Record how the records of a window are distributed over time."""
@@ -46,22 +50,24 @@ class Rhythm:
         if not (self._found or any(hour.records for hour in hours)):
             return  # silence does not predict what follows it
         for kind, telling in TELLING.items():
-            heard = [*self._heard[kind], *hours]
-            seconds = sum(hour.end - hour.start for hour in heard)
-            self._heard[kind] = heard if seconds < telling else []
-            if seconds < telling:
+            heard = self._heard[kind]
+            heard += hours
+            self._seconds_heard[kind] += sum(hour.end - hour.start for hour in hours)
+            if self._seconds_heard[kind] < telling:
                 continue
-            mean = sum(hour.records for hour in heard) / seconds
+            mean = sum(hour.records for hour in heard) / self._seconds_heard[kind]
             for hour in heard:
                 part = _part(kind, hour.start)
                 self._found[part] += hour.records
                 self._usual[part] += mean * (hour.end - hour.start)
+            self._heard[kind], self._seconds_heard[kind] = [], 0
 
     def at(self, moment: float) -> float:
         """Return how busy a moment (Unix seconds) is, as a multiple of the mean."""
         weight = 1.0
-        for part in (_part(kind, int(moment)) for kind in TELLING):
-            weight *= (self._found[part] + DOUBT) / (self._usual[part] + DOUBT)
+        for kind, doubt in DOUBT.items():
+            part = _part(kind, int(moment))
+            weight *= (self._found.get(part, 0.0) + doubt) / (self._usual.get(part, 0.0) + doubt)
         return weight
 
 

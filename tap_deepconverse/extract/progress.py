@@ -25,7 +25,7 @@ class Progress:
     start: datetime
     end: datetime
     clock: Callable[[], float] = time.monotonic
-    records: int = 0  # emitted, as fast as the target takes them
+    records: int = 0  # read, copies included
     windows: int = 0  # complete
     _began: float = field(init=False, default=0.0)
     _reported: float = field(init=False, default=0.0)

@@ -131,7 +131,10 @@ class BotSpan:
         newest = None if seen.newest is None else parse_time(seen.newest)
         counts = seen.counts(records)
         self.planner.learn_rhythm(counts)
-        return self.coverage.finish(window, newest, counts)
+        is_further = self.coverage.finish(window, newest, counts)
+        if is_further:  # windows that were cut never finish
+            self._seen = {left: seen for left, seen in self._seen.items() if left.end > self.coverage.until}
+        return is_further
 
     @property
     def complete_until(self) -> datetime:

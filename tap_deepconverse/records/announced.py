@@ -51,12 +51,13 @@ class AnnouncedSchema:
             value = record.get(name)
             try:
                 record[name] = None if value is None else convert(value)
-            except ValueError:
-                record[name] = None
+            except ValueError as error:
+                record[name] = kept = getattr(error, "kept", None)
+                part = "" if kept is None else "a part of "
                 warnings.warn(
                     f"values of `{name}` that are not of the catalog's type",
-                    f"`{name}` of {name_of_record(record['_id'])} cannot be converted to the type that the catalog "
-                    f"gives it ({place}); it is null in the target",
+                    f"{part}`{name}` of {name_of_record(record['_id'])} cannot be converted to the type that the "
+                    f"catalog gives it ({place}); it is null in the target",
                 )
         for name in self._left_out:
             record.pop(name, None)

@@ -185,6 +185,7 @@ def test_silence_says_nothing_of_hours_and_days() -> None:
     for start in (START, START + 40 * DAY):
         rhythm.learn([Count(start, start + 40 * DAY, 0)])
         rhythm.learn([Count(start, start + DAY, 0)])
+        assert rhythm.at(start) == 1
     rhythm.learn([Count(START + 80 * DAY, START + 90 * DAY, 5_000)])
     assert all(0.9 < rhythm.at(START + 90 * DAY + hour * HOUR) < 1.1 for hour in range(7 * 24))
 

@@ -43,6 +43,14 @@ def test_a_column_takes_the_type_that_the_catalog_gives_it() -> None:
     assert fitted({"metadata": {"type": "string"}})["metadata"] == '{"plan":"pro"}'
 
 
+def test_only_the_part_that_cannot_be_converted_is_null(caplog: pytest.LogCaptureFixture) -> None:
+    inner = {"plan": {"type": "integer"}, "seats": {"type": ["integer", "null"]}}
+    record = fitted({"metadata": {"type": "object", "properties": inner}, "csat": {"type": "array", "items": {}}})
+    assert record["metadata"] == {"plan": None}
+    assert "a part of `metadata` of a record cannot be converted" in caplog.text
+    assert "pro" not in caplog.text
+
+
 def test_an_added_column_leaves_the_additional_fields() -> None:
     record = fitted({"csat": {"type": ["integer", "null"]}, "nps": {"type": "integer"}})
     assert record["csat"] == 7
