@@ -98,30 +98,24 @@ class Extraction:
                 span.sum_up()
 
     def _records_of(self, span: BotSpan, context: Context) -> Iterator[Record]:
-        warnings = RecordWarnings(self.stream.logger, span.name)
-        try:
-            yield from self._conformed(span, context, warnings)
-        finally:
-            warnings.sum_up()
-
-    def _conformed(self, span: BotSpan, context: Context, warnings: RecordWarnings) -> Iterator[Record]:
-        conformer = self._conformer(span.bot_name, warnings)
         tend_to_target = self._target.tend if self._target else None
-        for arrival in self.pool.results(span, tend_to_target):  # pages, in the order in which they arrive
-            if arrival.page is None:  # the window is complete
-                if span.finish(arrival.read.window, arrival.records):  # all earlier windows are complete too
-                    self.checkpoints.advance(context, span)
-                continue
-            span.report_progress(lambda: self.pool.records_left(span))  # for pages without records too
-            seen, place = span.page_came(arrival.read.window, arrival.number), str(arrival)
-            try:
-                for number, record in enumerate(conformer.records(arrival.page, place), 1):
-                    if not number % RECORDS_BETWEEN_LOOKS:  # a slow target may take minutes for a page
-                        span.report_progress(lambda: self.pool.records_left(span))
-                    if span.admit(seen, record):  # not an older copy from an overlap
-                        yield self._announced.fit(record, place, warnings)
-            except UnusableRecordError as error:
-                self.pool.fail(span, arrival.read, at_record(error, place))
+        with RecordWarnings(self.stream.logger, span.name) as warnings:
+            conformer = self._conformer(span.bot_name, warnings)
+            for arrival in self.pool.results(span, tend_to_target):  # pages, in the order in which they arrive
+                if arrival.page is None:  # the window is complete
+                    if span.finish(arrival.read.window, arrival.records):  # all earlier windows are complete too
+                        self.checkpoints.advance(context, span)
+                    continue
+                span.report_progress(lambda: self.pool.records_left(span))  # for pages without records too
+                seen, place = span.page_came(arrival.read.window, arrival.number), str(arrival)
+                try:
+                    for number, record in enumerate(conformer.records(arrival.page, place), 1):
+                        if not number % RECORDS_BETWEEN_LOOKS:  # a slow target may take minutes for a page
+                            span.report_progress(lambda: self.pool.records_left(span))
+                        if span.admit(seen, record):  # not an older copy from an overlap
+                            yield self._announced.fit(record, place, warnings)
+                except UnusableRecordError as error:
+                    self.pool.fail(span, arrival.read, at_record(error, place))
         span.require_complete()  # a run with a gap must not succeed
 
     # --- Shared by the bots ---

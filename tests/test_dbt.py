@@ -166,7 +166,9 @@ DOCTORED = {
         "accepted_range_deepconverse__daily_metrics_self_service_rate__1__0"
     },
     "DELETE FROM deepconverse__daily_metrics WHERE locale = 'de_de'": {"daily_metrics_hold_every_conversation"},
-    "UPDATE deepconverse__daily_totals SET conversations = 0": {"daily_metrics_hold_every_conversation"},
+    "DELETE FROM deepconverse__daily_totals WHERE day = (SELECT max(day) FROM deepconverse__daily_totals)": {
+        "daily_metrics_hold_every_conversation"
+    },
     "UPDATE deepconverse__messages SET message_number = 1": {
         "unique_together_deepconverse__messages_conversation_id__message_number"
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import logging
@@ -22,6 +22,14 @@ class RecordWarnings:
     def __init__(self, logger: logging.Logger, where: str) -> None:
         self._logger, self._where = logger, where
         self._counts: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        """Start to count."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Log the totals, also after an error."""
+        self.sum_up()
 
     def warn(self, kind: str, message: str) -> None:
         """Log a warning, unless enough of its kind were logged. The kind is a plural: "pages with lost text"."""

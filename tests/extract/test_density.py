@@ -175,7 +175,7 @@ def test_days_are_learnt_from_windows_of_a_day_each() -> None:
     rhythm = Rhythm()
     for day in range(14):
         start = START + day * DAY
-        rhythm.learn([Count(start, start + DAY, 1_000 if day % 7 in {2, 3} else 4_000)])
+        rhythm.learn([Count(start, start + DAY, 10_000 if day % 7 in {2, 3} else 40_000)])
     quiet, busy = rhythm.at(START + 23 * DAY), rhythm.at(START + 25 * DAY)
     assert 3 < busy / quiet < 4.5
 

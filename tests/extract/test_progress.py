@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,3 +109,18 @@ def test_progress_is_reported_every_ten_to_fifteen_seconds_however_slow_the_targ
         gaps = [later - earlier for earlier, later in pairwise([began, *reported])]
         assert all(9.9 < gap <= 15 for gap in gaps)
         assert clock.now - [began, *reported][-1] <= 15
+
+
+def test_progress_is_reported_of_silence_too(serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
+    """For years perhaps, window by window: nobody is to think that the run hangs."""
+    archive.add_bot("bot", 1, NOW - DAY, NOW)
+    _, url = serve()
+    caplog.set_level(logging.INFO)
+    tap = TapDeepConverse(config=config_for(url, window_days=1), message_writer=Collector())
+    stream = tap.streams["conversations"]
+    assert isinstance(stream, ExportStream)
+    stream.extraction.spans["bot"].progress.clock = map(float, count()).__next__
+    stream.sync()
+    reports = [line for line in caplog.messages if "complete until" in line]
+    assert len(reports) > 10
+    assert any("; 0 records" in line for line in reports)
