@@ -24,7 +24,7 @@ help:  ## Show the targets
 demo: $(PLUGINS) $(MODELS)  ## Run the main job against the sandbox: Export API -> Meltano -> PostgreSQL -> dbt
 	$(BIN)/python -m sandbox.demo
 
-picture: $(PLUGINS) $(MODELS)  ## Run the demo, and write what it shows to docs/demo.svg
+picture: $(PLUGINS) $(MODELS)  ## Run the demo and write its output to docs/demo.svg
 	COLUMNS=96 $(BIN)/python -m sandbox.demo --picture docs/demo.svg
 
 psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
@@ -33,16 +33,16 @@ psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 test: $(PLUGINS) $(MODELS)  ## Run the tests
 	$(BIN)/pytest --numprocesses=$(WORKERS)
 
-bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap beside its alternatives (some half an hour; ROUNDS=3 is quicker)
+bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap and its alternatives (half an hour or more; ROUNDS=3 is quicker)
 	$(BIN)/python -m benchmarks $(if $(ROUNDS),--rounds=$(ROUNDS))
 
-faults: $(ENVIRONMENT)  ## Try what can go wrong, and write down what becomes of it in docs/faults.md
+faults: $(ENVIRONMENT)  ## Try all faults and write their outcomes to docs/faults.md
 	$(BIN)/python -m tests.faults
 
-soak: $(PLUGINS)  ## Sync for half an hour while all goes wrong that may (MINUTES=5 is quicker)
+soak: $(PLUGINS)  ## Sync for half an hour with random faults (MINUTES=5 is quicker)
 	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes=$(MINUTES))
 
-fuzz: fuzz/.venv/ready  ## Feed the readers of pages and times whatever a fuzzer thinks of (SECONDS=60 each is quicker)
+fuzz: fuzz/.venv/ready  ## Fuzz the parsers of pages and times (SECONDS=60 each is quicker)
 	fuzz/.venv/bin/python -m fuzz pages -max_total_time=$(or $(SECONDS),300) -max_len=4096 -verbosity=0 -print_final_stats=1
 	fuzz/.venv/bin/python -m fuzz times -max_total_time=$(or $(SECONDS),300) -max_len=256 -verbosity=0 -print_final_stats=1
 
@@ -52,14 +52,14 @@ lint: $(ENVIRONMENT)  ## Check style, format, spelling and types
 	$(BIN)/codespell
 	$(BIN)/mypy
 
-format: $(ENVIRONMENT)  ## Fix style and format as far as that can be automated
+format: $(ENVIRONMENT)  ## Fix style and format where possible
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 sandbox: $(ENVIRONMENT)  ## Serve the sandbox until interrupted
 	$(BIN)/python -m sandbox
 
-plugin: $(ENVIRONMENT)  ## Write plugin.yml, by which Meltano knows the tap, from what the tap says of itself
+plugin: $(ENVIRONMENT)  ## Write plugin.yml, the definition for Meltano, from the tap's --about
 	$(BIN)/python -m tools.plugin
 
 dist: $(ENVIRONMENT)  ## Build the wheel and the sdist into dist/
@@ -73,7 +73,7 @@ PART := --numprocesses=$(WORKERS) -p no:cacheprovider tests/singer tests/test_ta
 oldest: tools/.venv/oldest/ready  ## Run a part of the tests with the oldest dependencies that are allowed
 	tools/.venv/oldest/bin/pytest $(PART)
 
-next: tools/.venv/next/ready  ## Run a part of the tests with the next version of the SDK, if it has a pre-release
+next: tools/.venv/next/ready  ## Run a part of the tests with the SDK's newest pre-release
 	tools/.venv/next/bin/pip list --disable-pip-version-check | grep -i singer-sdk
 	tools/.venv/next/bin/pytest $(PART)
 
@@ -85,7 +85,7 @@ constraints:  ## Pin the newest versions of the development tools that work toge
 	$(BIN)/pip freeze --exclude-editable >> constraints.new
 	mv constraints.new constraints.txt
 
-clean:  ## Remove what the other targets have made
+clean:  ## Remove what the other targets made
 	rm -rf .venv benchmarks/.venv dbt/.venv fuzz/.venv tools/.venv dist .meltano output/demo .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis
 
