@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import suppress
 
@@ -41,7 +42,7 @@ def main(  # noqa: PLR0913
     with Sandbox(archive, behaviour, is_living=True).running(port) as url:
         click.echo(f"api_url    {url}")
         click.echo(f"api_key    {KEY}")
-        click.echo(f"bot_names  {', '.join(archive.conversations)}")
+        click.echo(f"bot_names  {json.dumps(list(archive.conversations))}")
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
 

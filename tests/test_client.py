@@ -385,7 +385,7 @@ def test_a_bot_without_anything_may_have_a_wrong_name(httpserver: HTTPServer, ca
     sync(config)
     warnings = [record.getMessage() for record in caplog.records if "`bot_names`" in record.getMessage()]
     assert len(warnings) == 2
-    assert all("': no records since" in warning for warning in warnings)
+    assert all("': no records " in warning for warning in warnings)
 
 
 def test_a_bot_that_has_been_filled_may_be_quiet(httpserver: HTTPServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -188,6 +189,6 @@ def test_the_command_says_what_to_use() -> None:
     ) as server:  # fmt: skip
         assert server.stdout is not None
         said = dict(server.stdout.readline().split(maxsplit=1) for _ in range(3))
-        answer = ask(said["api_url"].strip(), key=said["api_key"].strip(), bot_name=said["bot_names"].split(",")[0])
+        answer = ask(said["api_url"].strip(), key=said["api_key"].strip(), bot_name=json.loads(said["bot_names"])[0])
         server.terminate()
     assert answer.status_code == 200

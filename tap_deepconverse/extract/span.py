@@ -175,8 +175,9 @@ class BotSpan:
         if not self.is_empty:
             self.logger.info("%s: %s", self.name, self.progress.summary())
             if not (self.bookmark or self.progress.records):
-                what = "check this bot's name in `bot_names`"
-                self.logger.warning("%s: no records since %s; %s", self.name, self.start, what)
+                since = f"{self.start:%Y-%m-%d %H:%M} UTC"
+                span = f"from {since} to {end}" if self.settings.is_end_given else f"since {since}"
+                self.logger.warning("%s: no records %s; check this bot's name in `bot_names`", self.name, span)
         elif self.bookmark:
             what = f"its bookmark is at {self.bookmark:%Y-%m-%d %H:%M} UTC; to read that time again, use another state"
             self.logger.warning("%s: nothing to do up to %s, since %s or a full refresh", self.name, end, what)
