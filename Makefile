@@ -25,7 +25,7 @@ demo: $(PLUGINS) $(MODELS)  ## Run the main job against the sandbox: Export API 
 	$(BIN)/python -m sandbox.demo
 
 picture: $(PLUGINS) $(MODELS)  ## Run the demo and write its output to docs/demo.svg
-	COLUMNS=96 $(BIN)/python -m sandbox.demo --picture docs/demo.svg
+	COLUMNS=110 $(BIN)/python -m sandbox.demo --picture docs/demo.svg
 
 psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 	@$(BIN)/python -m sandbox.demo psql
