@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -98,20 +98,20 @@ class Extraction:
                 span.sum_up()
 
     def _records_of(self, span: BotSpan, context: Context) -> Iterator[Record]:
-        tend_to_target = self._target.tend if self._target else None
+        report_progress = partial(span.report_progress, partial(self.pool.records_left, span))
         with RecordWarnings(self.stream.logger, span.name) as warnings:
             conformer = self._conformer(span.bot_name, warnings)
-            for arrival in self.pool.results(span, tend_to_target):  # pages, in the order in which they arrive
+            for arrival in self.pool.results(span, self._target.tend if self._target else None):  # as they arrive
                 if arrival.page is None:  # the window is complete
                     if span.finish(arrival.read.window, arrival.records):  # all earlier windows are complete too
                         self.checkpoints.advance(context, span)
                     continue
-                span.report_progress(lambda: self.pool.records_left(span))  # for pages without records too
+                report_progress()  # for pages without records too
                 seen, place = span.page_came(arrival.read.window, arrival.number), str(arrival)
                 try:
                     for number, record in enumerate(conformer.records(arrival.page, place), 1):
                         if not number % RECORDS_BETWEEN_LOOKS:  # a slow target may take minutes for a page
-                            span.report_progress(lambda: self.pool.records_left(span))
+                            report_progress()
                         if span.admit(seen, record):  # not an older copy from an overlap
                             yield self._announced.fit(record, place, warnings)
                 except UnusableRecordError as error:

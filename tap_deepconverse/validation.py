@@ -45,8 +45,7 @@ def warn_of_unknown(
     config: Mapping[str, Any], schema: Mapping[str, Any], logger: logging.Logger, *, is_env_read: bool
 ) -> None:
     """Log a warning for each unknown setting, with the nearest known one."""
-    given = {*config, *(settings_in(os.environ) if is_env_read else ())}
-    for name, nearest in unknown_settings(given, schema).items():
+    for name, nearest in unknown_settings(_names_given(config, is_env_read=is_env_read), schema).items():
         logger.warning(UNKNOWN_SETTING(name=name, nearest=f": did you mean `{nearest}`?" if nearest else "."))
 
 
@@ -58,8 +57,12 @@ def reasons_for(
         return [DOTENV()]
     if isinstance(error, ValueError):
         return unreadable_variables(os.environ, schema) if is_env_read else []
-    is_in_maps = "stream_maps" in {*config, *(settings_in(os.environ) if is_env_read else ())}
+    is_in_maps = "stream_maps" in _names_given(config, is_env_read=is_env_read)
     return ["`stream_maps` is not of the form that the SDK's documentation describes."] if is_in_maps else []
+
+
+def _names_given(config: Mapping[str, Any], *, is_env_read: bool) -> set[str]:
+    return {*config, *(settings_in(os.environ) if is_env_read else ())}
 
 
 def unknown_settings(names: Iterable[str], schema: Mapping[str, Any]) -> dict[str, str | None]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 from sandbox.demo import SCHEMA
-from tests.warehouses import program
+from tests.warehouses import query_duckdb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
     from sandbox.postgres import Database
 
 STREAMS = ("conversations", "messages")
-
-# In the loader's environment: nothing else needs DuckDB.
-DUCKDB_CATALOGUE = """\
-import duckdb, json, sys
-query = "SELECT column_name, data_type FROM information_schema.columns"
-print(json.dumps(duckdb.connect(sys.argv[1], read_only=True).execute(query).fetchall()))
-"""
 
 POSTGRES_CATALOGUE = f"""
 SELECT attname AS name, format_type(atttypid, atttypmod) AS type, quote_ident(attname) AS quoted FROM pg_attribute
@@ -38,11 +30,10 @@ def columns_in_postgres(database: Database) -> dict[str, str]:
 
 def columns_in_duckdb(path: Path, names: Iterable[str]) -> dict[str, str]:
     """By the tap's name of it (or the loader's, if the tap has none), each column with its type."""
-    done = subprocess.run(  # noqa: S603
-        [program("target-duckdb", "python"), "-c", DUCKDB_CATALOGUE, path], check=True, capture_output=True
-    )
+    found = query_duckdb(path, "SELECT column_name, data_type FROM information_schema.columns")
     original = {name.lower(): name for name in names}
-    return {original.get(name, name): f"`{name}` {kind}" for name, kind in json.loads(done.stdout)}
+    types = {row["column_name"]: row["data_type"] for row in found}
+    return {original.get(name, name): f"`{name}` {kind}" for name, kind in types.items()}
 
 
 def columns_in_jsonl(folder: Path) -> dict[str, str]:

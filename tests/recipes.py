@@ -25,7 +25,7 @@ import yaml
 from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows
 from sandbox.server import KEY
-from tests.support import ROOT
+from tests.support import ROOT, table_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -207,5 +207,4 @@ def new_project(path: Path, url: str, bots: list[str] | None = None, **variables
 
 def table(heading: str) -> list[list[str]]:
     """The rows of a recipe's table, as lists of their cells."""
-    lines = [line for line in sections()[heading].splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return table_cells(sections()[heading])

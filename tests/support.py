@@ -38,6 +38,17 @@ def config_for(url: str, *bot_names: str, **settings: Any) -> Json:
     return {**needed, "requests_per_second": 10_000, **settings}
 
 
+def section(document: str, heading: str) -> str:
+    """What stands in Markdown below a heading of the second level."""
+    return document.split(f"\n## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
+
+
+def table_cells(text: str) -> list[list[str]]:
+    """The cells of all lines of Markdown tables in a text."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
 def one_window(url: str, *bot_names: str, **settings: Any) -> Json:
     """Settings under which each stream of a bot takes a single window."""
     return config_for(url, *bot_names, **{"end_date": "2026-01-02T00:00:00Z", **settings})

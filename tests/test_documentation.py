@@ -11,7 +11,7 @@ import yaml
 
 from tap_deepconverse.api.retry import LONGEST_RETRY_AFTER, RetryPolicy
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import ROOT
+from tests.support import ROOT, section, table_cells
 
 README = (ROOT / "README.md").read_text()
 MELTANO = yaml.safe_load((ROOT / "meltano.yml").read_text())
@@ -25,8 +25,7 @@ KINDS = {"date-time": "date_iso8601", "array of strings": "array"}
 
 
 def rows_under(heading: str) -> list[str]:
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return [line for line in section.splitlines() if line.startswith("| `")]
+    return [line for line in section(README, heading).splitlines() if line.startswith("| `")]
 
 
 def type_of(schema: dict[str, Any]) -> str:
@@ -117,16 +116,15 @@ def test_the_versions_of_python_are_the_same_everywhere() -> None:
 
 
 def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:
-    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text().splitlines()
-    section = README.split("\n## How fast it is\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
+    measured, speed = (ROOT / "benchmarks" / "RESULTS.md").read_text(), section(README, "How fast it is")
+    rows = [line for line in speed.splitlines() if line.startswith("|")]
     assert len(rows) > 5
-    assert set(rows) <= set(measured)
-    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in measured if line.startswith("| ")]
+    assert set(rows) <= set(measured.splitlines())
+    cells = table_cells(measured)
     at = next(number for number, row in enumerate(cells) if row[0].startswith("100,000 conversations, no limit"))
     cpu = {row[0]: row[1] for row in cells[at : at + 6]}
     memory = {row[0]: row[1] for row in cells if row[0].endswith(("conversations", "conversations each"))}
-    prose, script = " ".join(section.split()), "the documentation's script"
+    prose, script = " ".join(speed.split()), "the documentation's script"
     assert (
         f"the tap takes {cpu['tap-deepconverse']} of CPU; a plain SDK tap takes {cpu['plain SDK tap']}, dlt (extract "
         f"only) {cpu['dlt rest_api (extract)']}, and the documentation's own script {cpu[script]}"

@@ -11,7 +11,7 @@ import pytest
 from sandbox.archive import DAY
 from tests.conftest import NOW
 from tests.leaks import leaks
-from tests.support import ROOT, command, config_for
+from tests.support import ROOT, command, config_for, section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 
 
-def section(heading: str) -> str:
-    return DOCUMENT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
 def block(heading: str, language: str) -> str:
-    (text,) = re.findall(rf"```{language}\n(.*?)```", section(heading), re.DOTALL)
+    (text,) = re.findall(rf"```{language}\n(.*?)```", section(DOCUMENT, heading), re.DOTALL)
     return str(text)
 
 
@@ -41,7 +37,7 @@ def test_structured_logs_are_json_with_metrics_and_without_data(
     config.write_text(block("Structured logs and metrics", "yaml").replace("level: INFO", f"level: {level}"))
     done = command("--config", write_json(config_for(url, "bot", "wrong")), env={"SINGER_SDK_LOG_CONFIG": str(config)})
     lines = [json.loads(line) for line in done.log.splitlines()]
-    named = set(re.findall(r"^\| `([a-z_]+)` \|", section("Structured logs and metrics"), re.MULTILINE))
+    named = set(re.findall(r"^\| `([a-z_]+)` \|", section(DOCUMENT, "Structured logs and metrics"), re.MULTILINE))
     assert {line["metric_info"]["metric"] for line in lines if "metric_info" in line} == named
     assert any("Bot 'wrong', stream 'messages'" in line["message"] for line in lines)
     assert leaks(done.log) == set()

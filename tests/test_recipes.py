@@ -25,6 +25,7 @@ from tests.recipes import (
     wrong_rows,
 )
 from tests.support import ROOT, config_for
+from tests.test_links import broken_in, links_in
 from tests.warehouses import LOADERS, defaults, program
 
 if TYPE_CHECKING:
@@ -116,15 +117,8 @@ def test_every_block_is_run_or_says_why_not() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    text = DOCUMENT.read_text()
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
-    assert len(links) > 10
-    for link in links:
-        name, _, anchor = link.partition("#")
-        path = (DOCUMENT.parent / name) if name else DOCUMENT
-        assert path.exists(), link
-        headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE) if anchor else []
-        assert not anchor or anchor in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+    assert len(links_in(DOCUMENT.read_text())) > 10
+    assert broken_in(DOCUMENT) == []
 
 
 def test_the_figures_of_scale_are_those_that_were_measured() -> None:

@@ -36,7 +36,7 @@ RECIPES = (ROOT / "docs/recipes.md").read_text()
 # In the loader's environment: nothing else needs DuckDB.
 READ_DUCKDB = """\
 import duckdb, json, sys
-result = duckdb.connect(sys.argv[1], read_only=True).execute(f"SELECT * FROM {sys.argv[2]}")
+result = duckdb.connect(sys.argv[1], read_only=True).execute(sys.argv[2])
 names = [column[0] for column in result.description]
 print(json.dumps([dict(zip(names, row)) for row in result.fetchall()], default=str))
 """
@@ -48,6 +48,15 @@ def program(loader: str, name: str | None = None) -> Path:
     if not path.with_name(loader).exists():
         pytest.skip(f"{loader} is not installed: {'it needs duckdb<1.3' if 'duckdb' in loader else 'make sets it up'}")
     return path
+
+
+def query_duckdb(path: Path, query: str) -> list[dict[str, Any]]:
+    """The rows of a query on a database that target-duckdb has filled."""
+    done = subprocess.run(  # noqa: S603
+        [program("target-duckdb", "python"), "-c", READ_DUCKDB, path, query], check=True, capture_output=True
+    )
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
 
 
 @dataclass
@@ -114,13 +123,10 @@ def in_csv(tmp_path: Path) -> Warehouse:
 @pytest.fixture
 def in_duckdb(tmp_path: Path) -> Warehouse:
     path = tmp_path / "warehouse.duckdb"
-    python = program("target-duckdb", "python")
+    program("target-duckdb")
 
     def rows(stream: str) -> Rows:
-        done = subprocess.run(  # noqa: S603
-            [python, "-c", READ_DUCKDB, path, f"{SCHEMA}.{stream}"], check=True, capture_output=True
-        )
-        return received_rows(json.loads(done.stdout))
+        return received_rows(query_duckdb(path, f"SELECT * FROM {SCHEMA}.{stream}"))  # noqa: S608
 
     return Warehouse("target-duckdb", {**defaults(DUCKDB), "filepath": str(path)}, rows)
 

@@ -154,18 +154,17 @@ class Lane:
         except ExtractionError as failure:
             self.fail(reading.start, failure)
 
-    def cut_anew(self, reading: Reading, page: Page, in_flight: float) -> None:
-        """Plan to read a window in parts: it holds much more than planned."""
-        self.active.remove(reading)
-        self._forget(reading)
-        self.span.planner.cut_anew(reading.read, reading.number, self.span.times_of(page), in_flight)
-
-    def is_worth_a_cut(self, reading: Reading, page: Page, *, is_idle: bool, in_flight: float) -> bool:
-        """Return whether to cut a window into parts, after a full page of it."""
+    def cut_if_worth_it(self, reading: Reading, page: Page, *, is_idle: bool, in_flight: float) -> bool:
+        """Plan to read a window in parts if that pays, after a full page of it; return whether it does."""
         read, planner = reading.read, self.span.planner
         is_telling = reading.number >= read.expected_pages or (is_idle and reading.number == 1)
         times = self.span.times_of(page) if is_telling else []
-        return planner.is_worth_a_cut(read, reading.number, times, is_idle=is_idle, in_flight=in_flight)
+        if not planner.is_worth_a_cut(read, reading.number, times, is_idle=is_idle, in_flight=in_flight):
+            return False
+        self.active.remove(reading)
+        self._forget(reading)
+        planner.cut_anew(read, reading.number, times if is_telling else self.span.times_of(page), in_flight)
+        return True
 
     @property
     def at_work(self) -> int:

@@ -187,7 +187,5 @@ class ReaderPool:
         read, in_flight, lanes = reading.read, self._in_flight, self._lanes[self._turn :]
         is_full = page.cursor is not None and len(page.data) >= read.page_size
         is_busy = is_full and (sum(each.at_work for each in lanes) >= in_flight or any(e.can_begin for e in lanes))
-        if is_full and lane.is_worth_a_cut(reading, page, is_idle=not is_busy, in_flight=in_flight):
-            lane.cut_anew(reading, page, in_flight)
-        else:
+        if not (is_full and lane.cut_if_worth_it(reading, page, is_idle=not is_busy, in_flight=in_flight)):
             lane.put(reading, page)

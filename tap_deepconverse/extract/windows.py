@@ -175,11 +175,10 @@ class WindowPlanner:
         length = read.window.end - read.window.start
         if length < MOST_PAGES or read.page_size < self._page_size:
             return False
-        told = self._pages_told(read, times)
+        told, most = self._pages_told(read, times), _most_pages(in_flight)
         # One page of another order may mislead: a window that has taken far more than planned is cut all the same.
-        is_believed = told > 0 and 1 < pages < 3 * max(_most_pages(in_flight), read.expected_pages)
+        is_believed = told > 0 and 1 < pages < 3 * max(most, read.expected_pages)
         left = told - 1 if is_believed else max(self._guessed_pages(read, pages) - pages, told - 1)
-        most = _most_pages(in_flight)
         is_silence_over = read.expected < SILENCE * self._page_size
         if pages == 1 and ((is_silence_over and length > self._first) or left > 1.5 * most + 1):
             return True

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tap_deepconverse.records.conform import ADDITIONAL
-from tap_deepconverse.records.convert import converter_for
+from tap_deepconverse.records.convert import converter_for, kept_of, types_of
 from tap_deepconverse.records.warnings import name_of_record
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class AnnouncedSchema:
             try:
                 record[name] = None if value is None else convert(value)
             except ValueError as error:
-                record[name] = kept = getattr(error, "kept", None)
+                record[name] = kept = kept_of(error)
                 part = "" if kept is None else "a part of "
                 warnings.warn(
                     f"values of `{name}` that are not of the catalog's type",
@@ -80,7 +80,7 @@ class AnnouncedSchema:
 
 def _type_of(schema: Mapping[str, Any]) -> Any:
     """Return what defines the type. A changed description, or null in another position, has no effect."""
-    types, items = schema.get("type"), schema.get("items")
-    kinds = {*([types] if isinstance(types, str) else types or [])} - {"null"}
+    items = schema.get("items")
+    kinds = {*types_of(schema)} - {"null"}
     inner = _type_of(items) if isinstance(items, dict) else None
     return kinds, schema.get("format"), inner, schema.get("properties") or {}

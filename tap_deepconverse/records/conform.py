@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_deepconverse.records.convert import IDS, as_id, as_object, as_text, converter_for
+from tap_deepconverse.records.convert import IDS, as_id, as_object, as_text, converter_for, kept_of
 from tap_deepconverse.records.exclude import without
 from tap_deepconverse.records.page import NESTED_TOO_DEEPLY, UnusableRecordError
 from tap_deepconverse.records.warnings import MOST_NAMED, field_names, name_of_record
@@ -150,7 +150,7 @@ class Conformer:
             try:
                 row[name] = None if value is None else convert(value)
             except ValueError as error:
-                row[name] = kept = getattr(error, "kept", None)
+                row[name] = kept = kept_of(error)
                 fault = f"is {error}; it is" if kept is None else f"holds something that is {error}; that is"
                 self.warnings.warn(
                     f"values in `{name}` that cannot be converted",

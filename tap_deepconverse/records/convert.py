@@ -37,6 +37,11 @@ class PartlyUnreadableError(ValueError):
         self.kept = kept
 
 
+def kept_of(error: ValueError) -> Any:
+    """Return what is left of a value that could not be converted, or None."""
+    return error.kept if isinstance(error, PartlyUnreadableError) else None
+
+
 def unwrapped(value: Any) -> Any:
     """Unwrap an id or a number from a document database's form: `{"$oid": "…"}`."""
     while isinstance(value, dict) and len(value) == 1 and value.keys() <= EXTENDED_JSON:
@@ -135,10 +140,15 @@ EXACT: dict[str, type | tuple[type, ...]] = {
 }
 
 
+def types_of(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types of a property of a JSON schema, which names one, several or none."""
+    types = schema.get("type") or []
+    return [types] if isinstance(types, str) else list(types)
+
+
 def converter_for(schema: Mapping[str, Any]) -> Converter:
     """Return the converter for a property of a JSON schema. With several types, the first that fits a value is used."""
-    types = schema.get("type", [])
-    kinds = [kind for kind in ([types] if isinstance(types, str) else types) if kind != "null"]
+    kinds = [kind for kind in types_of(schema) if kind != "null"]
     if not kinds:
         return _as_it_is  # any type, or `anyOf`: the author of such a schema accepts any value
     if len(kinds) == 1:
@@ -188,7 +198,7 @@ def _each(items: Mapping[Key, tuple[Converter, Any]]) -> dict[Key, Any]:
             converted[key] = None if value is None else convert(value)
         except ValueError as error:
             failure = failure or error
-            converted[key] = getattr(error, "kept", None)
+            converted[key] = kept_of(error)
     if failure:
         raise PartlyUnreadableError(failure, converted)
     return converted

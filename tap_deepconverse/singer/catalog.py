@@ -9,6 +9,7 @@ from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
 from singer_sdk.exceptions import ConfigurationError
 
 from tap_deepconverse.api.sentences import CATALOG
+from tap_deepconverse.records.convert import types_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,7 +77,7 @@ def _reasons_against(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> Ite
     keys = entry.get("key_properties") or of_stream.get("table-key-properties") or ["_id"]
     if not isinstance(keys, list | tuple) or not all(isinstance(each, str) and each in fields for each in keys):
         yield "it lacks the field '_id', or another one in its `key_properties`"
-    if "string" not in _types_of(fields.get("_id", {})):
+    if "string" not in types_of(fields.get("_id", {})):
         yield "its field '_id' is not of the type string"
     times = {name for name, field in {**schema["properties"], **fields}.items() if _is_time(field)}
     if key is not None and (not isinstance(key, str) or key not in times):
@@ -87,11 +88,6 @@ def _is_metadata(each: Any) -> bool:
     return (
         isinstance(each, dict) and isinstance(each.get("breadcrumb"), list) and isinstance(each.get("metadata"), dict)
     )
-
-
-def _types_of(field: Mapping[str, Any]) -> list[Any]:
-    types = field.get("type", [])
-    return types if isinstance(types, list) else [types]
 
 
 def _is_time(field: Mapping[str, Any]) -> bool:
