@@ -15,7 +15,7 @@ import click
 
 from benchmarks import tables
 from benchmarks.contenders import DLT
-from benchmarks.data import END, ORDERS, SHAPES, Data
+from benchmarks.data import ORDERS, SHAPES, Data
 from benchmarks.measure import console
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ RESULTS = Path("benchmarks/RESULTS.md")
 SCENARIOS = {
     "hourly": tables.hourly,
     "backfill": tables.backfill,
+    "uneven": tables.uneven,
     "long": tables.long,
     "small": tables.small,
     "cpu": tables.cpu,
@@ -43,22 +44,15 @@ memory is the peak of the largest process.
 The API's limit is 3 requests a second. **Minimum time** is the fewest requests that the data needs, divided by 3, plus
 the time of one answer where an answer takes 2 s or more. **Ratio** is wall time divided by minimum time. **Refused**
 counts responses with status 429, and **at once** is the highest number of concurrent requests. An hourly run reads one
-day of lookback and the new hour. The **first run** has a state with bookmarks only, as older versions of the tap write
-it; **later runs** have the state that this version wrote an hour earlier.
+day of lookback and the new hour. The **first run** has a state with bookmarks only; **later runs** have the state that
+the run an hour earlier wrote.
 
 {versions}
 """
 
 
 def as_markdown(table: Table) -> str:
-    """Write a table as Markdown.
-
-    Args:
-        table: The table.
-
-    Returns:
-        Its Markdown.
-    """
+    """Write a table as Markdown."""
     columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
     rows = ["| " + " | ".join(cells) + " |" for cells in zip(*columns, strict=True)]
     rule = "| --- |" + " ---: |" * (len(columns) - 1)
@@ -66,11 +60,7 @@ def as_markdown(table: Table) -> str:
 
 
 def versions() -> str:
-    """Name the versions of what is measured, and the machine.
-
-    Returns:
-        Two lines.
-    """
+    """Name the versions of what is measured, and the machine."""
     names = ("tap-deepconverse", "singer-sdk", "requests")
     elsewhere = {"dlt": DLT, "meltanolabs-target-postgres": tables.TARGET.parent / "python"}
     read = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
@@ -87,26 +77,21 @@ def versions() -> str:
 @click.option("--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="Run these, and write no file.")
 @click.option("--shape", default="rhythm", type=click.Choice(SHAPES), show_default=True, help="Traffic over time.")
 @click.option("--order", default="rising", type=click.Choice(ORDERS), show_default=True, help="Order of the records.")
-@click.option("--seed", default=4, show_default=True, help="Another seed gives other data.")
-@click.option("--end", default=END, show_default=True, help="Where the data ends, in Unix seconds.")
-@click.option("--silent-days", default=0, show_default=True, help="Start backfills so many days before the data.")
-def main(  # noqa: PLR0913
-    *, rounds: int, only: tuple[str, ...], shape: str, order: str, seed: int, end: int, silent_days: int
-) -> None:
+def main(*, rounds: int, only: tuple[str, ...], shape: str, order: str) -> None:
     """Measure everything, show it, and write benchmarks/RESULTS.md.
 
     With other data, as with --only, the tables are shown and the file is not written.
     """
-    data = Data(0, shape=shape, order=order, seed=seed, end=end)
+    data = Data(0, shape=shape, order=order)
     measured: list[Table] = []
     with tempfile.TemporaryDirectory() as folder:
-        plan = tables.Plan(rounds, folder, data, silent_days)
+        plan = tables.Plan(rounds, folder, data)
         for name in only or SCENARIOS:
             console.print(name)
             measured += SCENARIOS[name](plan)
     for table in measured:
         console.print(table)
-    if only or data != Data(0) or silent_days:
+    if only or data != Data(0):
         return
     introduction = INTRODUCTION.format(date=f"{datetime.now(UTC):%Y-%m-%d}", rounds=rounds, versions=versions())
     RESULTS.write_text("\n\n".join([introduction.rstrip(), *map(as_markdown, measured)]) + "\n")

@@ -19,7 +19,7 @@ DAY = 24 * HOUR
 END = 1_790_000_000
 """Where the data ends by default: 2026-09-21, a Monday, in Unix seconds."""
 
-SHAPES = ("rhythm", "weekend", "burst", "uniform")
+SHAPES = ("rhythm", "weekend", "campaign", "uniform")
 ORDERS = ("rising", "none")
 
 
@@ -32,11 +32,12 @@ class Data:
         bots: How many bots there are: `bot-0`, `bot-1` and so on. With 0, there is one bot named `bot`.
         days: Over how many days the conversations are spread, before `end`.
         shape: `rhythm`: each hour of a day has its own traffic. `weekend`: the same, with a quarter of the traffic on
-            Saturday and Sunday. `burst`: a rhythm, with 10 times the traffic during some hours. `uniform`: the same
+            Saturday and Sunday. `campaign`: a rhythm, with 10 times the traffic for three days. `uniform`: the same
             traffic all the time.
         order: The order of the records in a window: `rising` by time, or `none`, scattered.
         seed: Another seed gives other data.
         end: Where the data ends, in Unix seconds.
+        padding: How many bytes each record has besides.
     """
 
     conversations: int
@@ -46,6 +47,7 @@ class Data:
     order: str = "rising"
     seed: int = 4
     end: int = END
+    padding: int = 0
 
     @property
     def start(self) -> int:
@@ -58,11 +60,7 @@ class Data:
         return [f"bot-{number}" for number in range(self.bots)] or ["bot"]
 
     def arguments(self) -> list[str]:
-        """Write the description as arguments of `benchmarks.server`.
-
-        Returns:
-            The arguments.
-        """
+        """Write the description as arguments of `benchmarks.server`."""
         options = asdict(self)
         return [str(options.pop("conversations")), *(f"--{name}={value}" for name, value in options.items())]
 
@@ -83,14 +81,7 @@ class Records:
 
 
 def make_records(data: Data) -> Iterator[tuple[str, Records]]:
-    """Make the records of each bot.
-
-    Args:
-        data: The description of the data.
-
-    Yields:
-        A bot's name and its records.
-    """
+    """Make the records of each bot."""
     archive, chance = Archive(data.seed), random.Random(data.seed)
     for bot_name in data.bot_names:
         records = Records(_times(data, chance), [], [])
@@ -117,8 +108,8 @@ def _weights(shape: str, hours: Sequence[int], chance: random.Random) -> list[fl
     if shape == "weekend":
         weekdays = [(hour // DAY + 3) % 7 for hour in hours]  # 0 is Monday; Unix time starts on a Thursday
         return [weight / 4 if weekday in (5, 6) else weight for weight, weekday in zip(weights, weekdays, strict=True)]
-    if shape == "burst":
-        first, length = chance.randrange(len(hours)), chance.randint(3, 9)
-        for hour in range(first, min(first + length, len(hours))):
+    if shape == "campaign":
+        first = chance.randrange(len(hours))
+        for hour in range(first, min(first + 72, len(hours))):
             weights[hour] *= 10
     return weights

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import requests
 from rich.console import Console
 
+from sandbox.contract import PARAMETERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -63,49 +65,23 @@ class Api:
     rate: int
 
     def get(self, path: str) -> list[int]:
-        """Ask the server a question of the benchmark's own.
-
-        Args:
-            path: The path, and the query if there is one.
-
-        Returns:
-            The numbers that it answers.
-        """
+        """Ask the server a question of the benchmark's own."""
         answer: list[int] = requests.get(self.url + path, timeout=60).json()
         return answer
 
     def needed(self, start: int) -> tuple[int, int]:
-        """Count what a run has to read from a moment on.
-
-        Args:
-            start: The moment, in Unix seconds.
-
-        Returns:
-            The fewest requests that it takes, and the records.
-        """
-        needed, records = self.get(f"/needed?start_time={start}&end_time={self.data.end}")
+        """Count what a run has to read from a moment on."""
+        needed, records = self.get(
+            f"/needed?{PARAMETERS['start_time']}={start}&{PARAMETERS['end_time']}={self.data.end}"
+        )
         return needed, records
 
     def minimum_time(self, start: int) -> float:
-        """Say how many seconds a run takes at least, for the limit and the time of an answer.
-
-        Args:
-            start: From when on it reads, in Unix seconds.
-
-        Returns:
-            The seconds.
-        """
+        """Say how many seconds a run takes at least, for the limit and the time of an answer."""
         return self.needed(start)[0] / self.rate + (self.latency if self.latency >= SLOW_ANSWER else 0)
 
     def measure(self, command: str) -> Cost:
-        """Run a command to its end.
-
-        Args:
-            command: The command, for bash. What it prints is thrown away.
-
-        Returns:
-            What it took, with all processes that it started.
-        """
+        """Run a command to its end."""
         self.get("/reset")
         began = time.monotonic()
         process = subprocess.Popen(  # noqa: S603
@@ -126,16 +102,7 @@ class Api:
 
 @contextmanager
 def serving(data: Data, latency: float = 0, rate: int = 0) -> Iterator[Api]:
-    """Run the server in a process of its own.
-
-    Args:
-        data: What it serves.
-        latency: Seconds that an answer takes.
-        rate: Requests allowed in any second; 0 is no limit.
-
-    Yields:
-        The running API.
-    """
+    """Run the server in a process of its own."""
     arguments = [*data.arguments(), f"--latency={latency}", f"--rate={rate}"]
     command = [sys.executable, "-m", "benchmarks.server", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
@@ -147,15 +114,7 @@ def serving(data: Data, latency: float = 0, rate: int = 0) -> Iterator[Api]:
 
 
 def in_turns(runs: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """Run each in turn, several times.
-
-    Args:
-        runs: What to run, by name.
-        rounds: How many times.
-
-    Returns:
-        The medians.
-    """
+    """Run each in turn, several times."""
     costs: dict[str, list[Cost]] = {name: [] for name in runs}
     for round_ in range(1, rounds + 1):
         for name, run in runs.items():
@@ -165,12 +124,7 @@ def in_turns(runs: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, C
 
 
 def log(what: str, cost: Cost) -> None:
-    """Show what a run took.
-
-    Args:
-        what: Which run it was.
-        cost: What it took.
-    """
+    """Show what a run took."""
     console.print(
         f"  {what}: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s, {cost.memory:.0f} MB, {cost.requests:.0f} requests, "
         f"{cost.refused:.0f} refused, {cost.at_once:.0f} at once",

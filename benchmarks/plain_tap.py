@@ -14,15 +14,17 @@ from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.pagination import JSONPathPaginator
 from typing_extensions import override
 
+from sandbox.contract import CURSOR, DATA, ENDPOINTS, KEY_HEADER, MOST_PER_PAGE, parameters
+
 
 class Conversations(RESTStream[Any]):
     """Conversations, one page after another, one bot after another."""
 
     name = "conversations"
-    path = "/conversations/export/v1/conversations"
+    path = ENDPOINTS["conversations"].path
     primary_keys = ("_id",)
     replication_key = None
-    records_jsonpath = "$.data[*]"
+    records_jsonpath = f"$.{DATA}[*]"
     schema = th.PropertiesList(
         th.Property("_id", th.StringType, required=True),
         th.Property("startTime", th.IntegerType),
@@ -47,16 +49,18 @@ class Conversations(RESTStream[Any]):
     @property
     @override
     def authenticator(self) -> APIKeyAuthenticator:
-        return APIKeyAuthenticator(key="x-api-key", value="key")
+        return APIKeyAuthenticator(key=KEY_HEADER, value="key")
 
     @override
     def get_new_paginator(self) -> JSONPathPaginator:
-        return JSONPathPaginator("$.cursor")
+        return JSONPathPaginator(f"$.{CURSOR}")
 
     @override
     def get_url_params(self, context: Any, next_page_token: Any) -> dict[str, Any]:
-        span = {"start_time": self.config["start"], "end_time": self.config["end"]}
-        return {"bot_name": context["bot_name"], "per_page": 1000, **span, "cursor": next_page_token}
+        return parameters(
+            start_time=self.config["start"], end_time=self.config["end"], bot_name=context["bot_name"],
+            per_page=MOST_PER_PAGE, cursor=next_page_token,
+        )  # fmt: skip
 
 
 class PlainTap(Tap):

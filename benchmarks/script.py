@@ -11,22 +11,24 @@ import time
 
 import requests
 
+from sandbox.contract import CURSOR, DATA, ENDPOINTS, KEY_HEADER, MOST_PER_PAGE, parameters
+
 url, start, end, *bots = sys.argv[1:]
 for bot in bots:
     cursor = None
     while True:
         answer = requests.get(
-            f"{url}/conversations/export/v1/conversations",
-            params={"start_time": start, "end_time": end, "bot_name": bot, "per_page": 1000, "cursor": cursor},
-            headers={"x-api-key": "key"},
+            url + ENDPOINTS["conversations"].path,
+            params=parameters(start_time=start, end_time=end, bot_name=bot, per_page=MOST_PER_PAGE, cursor=cursor),
+            headers={KEY_HEADER: "key"},
             timeout=60,
         )
         if answer.status_code == 429:  # noqa: PLR2004
             time.sleep(1)
             continue
         page = answer.json()
-        for record in page["data"]:
+        for record in page[DATA]:
             print(json.dumps(record))  # noqa: T201
-        cursor = page["cursor"]
+        cursor = page[CURSOR]
         if cursor is None:
             break

@@ -17,26 +17,22 @@ from urllib.parse import parse_qs, urlsplit
 import click
 
 from benchmarks.data import END, ORDERS, SHAPES, Data, Records, make_records
+from sandbox.contract import CURSOR, DATA, ENDPOINTS, MOST_PER_PAGE, PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGE_SIZE = 1000
-NO_RECORDS = b'{"data": [], "cursor": null}'
+PATHS = [endpoint.path for endpoint in ENDPOINTS.values()]
+NO_RECORDS = b'{"%b": [], "%b": null}' % (DATA.encode(), CURSOR.encode())
 
 
 class Server:
     """The API, and an account of its requests."""
 
     def __init__(self, data: Data, latency: float, rate: int) -> None:
-        """Prepare the records.
-
-        Args:
-            data: The description of the data.
-            latency: Seconds that an answer takes.
-            rate: Requests allowed in any second, for each endpoint; 0 is no limit.
-        """
+        """Prepare the records."""
         self._latency, self._rate = latency, rate
+        self._padding = b', "padding": "%b"}' % (b"x" * data.padding) if data.padding else b"}"
         self._is_scattered = data.order == "none"
         self._records = dict(make_records(data))
         self._under_way = 0
@@ -48,12 +44,7 @@ class Server:
         self._orders: dict[tuple[str, int, int], Sequence[int]] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection.
-
-        Args:
-            reader: Where the requests come from.
-            writer: Where the answers go.
-        """
+        """Answer the requests of one connection."""
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -63,8 +54,9 @@ class Server:
 
     async def _answer(self, target: str, writer: asyncio.StreamWriter) -> None:
         url = urlsplit(target)
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if not url.path.startswith("/conversations/"):
+        given = {name: values[0] for name, values in parse_qs(url.query).items()}
+        query = {name: given[theirs] for name, theirs in PARAMETERS.items() if theirs in given}
+        if url.path not in PATHS:
             await _send(writer, "200 OK", json.dumps(self._own_answer(url.path, query)).encode())
         elif not self._admit(url.path):
             await _send(writer, "429 Too Many Requests", b'{"message": "Too Many Requests"}')
@@ -72,7 +64,7 @@ class Server:
             self._under_way += 1
             self._most_under_way = max(self._most_under_way, self._under_way)
             try:
-                body = NO_RECORDS if url.path.endswith("/messages") else self._page(query)
+                body = NO_RECORDS if url.path != PATHS[0] else self._page(query)
                 await asyncio.sleep(self._latency)
                 await _send(writer, "200 OK", body)
             finally:
@@ -84,7 +76,7 @@ class Server:
             self._reset()
         if path == "/needed":  # requests and records that a span takes, of all bots together
             spans = [_span(records, query) for records in self._records.values()]
-            return [sum(max(1, ceil(len(span) / PAGE_SIZE)) for span in spans), sum(map(len, spans))]
+            return [sum(max(1, ceil(len(span) / MOST_PER_PAGE)) for span in spans), sum(map(len, spans))]
         return [self._answered, self._refused, self._most_under_way]
 
     def _admit(self, path: str) -> bool:
@@ -102,11 +94,11 @@ class Server:
         records = self._records.get(query["bot_name"])
         if records is None:
             return NO_RECORDS
-        first, size = int(query.get("cursor", 0)), int(query.get("per_page", PAGE_SIZE))
+        first, size = int(query.get("cursor", 0)), int(query.get("per_page", MOST_PER_PAGE))
         order = self._order(records, query)
-        page = b",".join(records.bodies[position] for position in order[first : first + size])
+        page = b",".join(records.bodies[position][:-1] + self._padding for position in order[first : first + size])
         cursor = b'"%d"' % (first + size) if first + size < len(order) else b"null"
-        return b'{"data": [' + page + b'], "cursor": ' + cursor + b"}"
+        return b'{"%b": [%b], "%b": %b}' % (DATA.encode(), page, CURSOR.encode(), cursor)
 
     def _order(self, records: Records, query: dict[str, str]) -> Sequence[int]:
         """The positions of a window's records, in the order in which they are sent."""
@@ -139,6 +131,7 @@ async def _send(writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
 @click.option("--order", type=click.Choice(ORDERS), default="rising", show_default=True)
 @click.option("--seed", default=4, show_default=True)
 @click.option("--end", default=END, show_default=True, help="Where the data ends, in Unix seconds.")
+@click.option("--padding", default=0, help="Add so many bytes to each record.")
 @click.option("--latency", default=0.0, show_default=True, help="Seconds that an answer takes.")
 @click.option("--rate", default=0, help="Requests allowed in any second, for each endpoint; 0 is no limit.")
 def main(latency: float, rate: int, **description: Any) -> None:

@@ -17,6 +17,7 @@ from benchmarks.contenders import OTHERS, OURS, bookmarks, last_state, other, ou
 from benchmarks.data import DAY, HOUR, Data
 from benchmarks.measure import Cost, in_turns, log, serving
 from sandbox import postgres
+from sandbox.contract import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ RATE = 3
 """The API's limit, in requests a second."""
 
 UNLIMITED = 100_000
+ONE = ("conversations",)
 TARGET = Path(".meltano/loaders/target-postgres/venv/bin/target-postgres")
 
 
@@ -35,84 +37,77 @@ class Plan:
     Attributes:
         rounds: How many times each is run.
         folder: A folder for the files of the runs.
-        data: The shape, order, seed and end of the data.
-        silent_days: How many days a backfill starts before the data.
+        data: The shape and the order of the data.
     """
 
     rounds: int
     folder: str
     data: Data
-    silent_days: int = 0
-
-    def backfill_start(self, data: Data) -> int:
-        """Say where a backfill starts.
-
-        Args:
-            data: The data that it reads.
-
-        Returns:
-            The start in Unix seconds.
-        """
-        return data.start - self.silent_days * DAY
 
 
 def hourly(plan: Plan) -> list[Table]:
     """The run of each hour: it reads a day's lookback and the new hour."""
     busy = replace(plan.data, conversations=37_200, days=2)
     quiet = replace(plan.data, conversations=280, days=2, bots=20)
-    return [_hourly_table(plan, data) for data in (busy, quiet)]
+    return [_hourly_table(plan, busy), _hourly_table(plan, quiet), _hourly_table(plan, quiet, both_streams=True)]
 
 
-def _hourly_table(plan: Plan, data: Data) -> Table:
+def _hourly_table(plan: Plan, data: Data, *, both_streams: bool = False) -> Table:
     latency, hour_ago, first_date = 2.0, data.end - HOUR, data.end - 90 * DAY
     start = hour_ago - DAY  # the lookback's
+    streams = STREAMS if both_streams else ONE
     with serving(data, latency, RATE) as api:
         # The run of the hour before. It is not counted.
         earlier = Path(plan.folder, "earlier.jsonl")
-        older = bookmarks(api, hour_ago - HOUR)
-        log("earlier run", api.measure(f"{ours(api, plan.folder, first_date, end=hour_ago, state=older)} > {earlier}"))
+        before = ours(api, plan.folder, first_date, streams, end=hour_ago, state=bookmarks(api, hour_ago - HOUR))
+        log("earlier run", api.measure(f"{before} > {earlier}"))
         states = {"first run": bookmarks(api, hour_ago), "later runs": last_state(earlier)}
         runs = {
-            f"{OURS}, {name}": partial(api.measure, ours(api, plan.folder, first_date, state=state))
+            f"{OURS}, {name}": partial(api.measure, ours(api, plan.folder, first_date, streams, state=state))
             for name, state in states.items()
         }
         costs = in_turns(runs, plan.rounds)
         records, minimum = api.needed(start)[1], api.minimum_time(start)
-    costs |= _others(data, latency, start)
     bots = f"{data.bots} bots" if data.bots else "1 bot"
-    title = f"hourly run, {bots}, {records:,} conversations to read, {latency:g} s per answer"
-    return _limited_table(title, costs, minimum)
+    both = ", and their messages (none)" if both_streams else ""
+    title = f"hourly run, {bots}, {records:,} conversations to read{both}, {latency:g} s per answer"
+    return _limited_table(title, costs | ({} if both_streams else _others(data, latency, start)), minimum)
 
 
 def backfill(plan: Plan) -> list[Table]:
-    """A backfill under the limit, by how long an answer takes."""
+    """A backfill under the limit, by how long an answer takes, beside the others."""
     data = replace(plan.data, conversations=60_000)
-    start = plan.backfill_start(data)
-    tables = []
-    for latency in (0.5, 2.0, 5.0):
-        with serving(data, latency, RATE) as api:
-            costs = in_turns({OURS: partial(api.measure, ours(api, plan.folder, start))}, plan.rounds)
-            minimum = api.minimum_time(start)
-        costs |= _others(data, latency, start)
-        tables.append(_limited_table(_backfill_title(data, latency), costs, minimum))
-    return tables
+    return [_backfill_table(plan, data, latency, beside_others=True) for latency in (0.5, 2.0, 5.0)]
+
+
+def uneven(plan: Plan) -> list[Table]:
+    """A backfill of traffic that is not the same each day."""
+    data = replace(plan.data, conversations=60_000)
+    return [
+        _backfill_table(plan, replace(data, shape=shape), latency)
+        for shape in ("weekend", "campaign")
+        for latency in (0.5, 2.0, 5.0)
+    ]
 
 
 def long(plan: Plan) -> list[Table]:
     """A long backfill, once."""
-    return [_ours_alone(replace(plan, rounds=1), replace(plan.data, conversations=600_000))]
+    return [_backfill_table(replace(plan, rounds=1), replace(plan.data, conversations=600_000), 0.5)]
 
 
 def small(plan: Plan) -> list[Table]:
     """A backfill of a small bot over three years: how many requests it takes."""
-    return [_ours_alone(plan, replace(plan.data, conversations=2_000, days=3 * 365))]
+    return [_backfill_table(plan, replace(plan.data, conversations=2_000, days=3 * 365), 0.5)]
 
 
-def _ours_alone(plan: Plan, data: Data) -> Table:
-    latency, start = 0.5, plan.backfill_start(data)
+def _backfill_table(plan: Plan, data: Data, latency: float, *, beside_others: bool = False) -> Table:
     with serving(data, latency, RATE) as api:
-        costs = in_turns({OURS: partial(api.measure, ours(api, plan.folder, start))}, plan.rounds)
-        return _limited_table(_backfill_title(data, latency), costs, api.minimum_time(start))
+        costs = in_turns({OURS: partial(api.measure, ours(api, plan.folder, data.start))}, plan.rounds)
+        minimum = api.minimum_time(data.start)
+    costs |= _others(data, latency, data.start) if beside_others else {}
+    shape = f" ({data.shape})" if data.shape != plan.data.shape else ""
+    title = f"backfill, {data.conversations:,} conversations in {data.days:g} days{shape}, {latency:g} s per answer"
+    return _limited_table(title, costs, minimum)
 
 
 def cpu(plan: Plan) -> list[Table]:
@@ -133,14 +128,19 @@ def cpu(plan: Plan) -> list[Table]:
 
 def memory(plan: Plan) -> list[Table]:
     """The peak of memory, by the size of the backfill."""
+    sizes = {
+        "40,000 conversations": {"conversations": 40_000},
+        "400,000 conversations": {"conversations": 400_000},
+        "200 bots with 500 conversations each": {"conversations": 500, "bots": 200},
+        "20 bots with pages of 40 MB": {"conversations": 1_000, "bots": 20, "days": 1, "padding": 40_000},
+    }
     rows = {}
-    for conversations, bots in ((40_000, 0), (400_000, 0), (500, 200)):
-        data = replace(plan.data, conversations=conversations, bots=bots)
+    for name, size in sizes.items():
+        data = replace(plan.data, **size)  # type: ignore[arg-type]
         with serving(data) as api:
             command = ours(api, plan.folder, data.start, requests_per_second=UNLIMITED)
-            costs = in_turns({OURS: partial(api.measure, command)}, plan.rounds)
-        name = f"{bots} bots with {conversations:,} conversations each" if bots else f"{conversations:,} conversations"
-        rows[name] = [f"{costs[OURS].memory:.0f} MB"]
+            cost = in_turns({OURS: partial(api.measure, command)}, plan.rounds)[OURS]
+        rows[name] = [f"{cost.memory:.0f} MB"]
     return [_table("memory of this tap, no limit, no latency", ("peak",), rows)]
 
 
@@ -185,10 +185,6 @@ def _others(data: Data, latency: float, start: int) -> dict[str, Cost]:
     for name, cost in costs.items():
         log(name, cost)
     return costs
-
-
-def _backfill_title(data: Data, latency: float) -> str:
-    return f"backfill, {data.conversations:,} conversations in {data.days:g} days, {latency:g} s per answer"
 
 
 def _limited_table(title: str, costs: dict[str, Cost], minimum: float) -> Table:

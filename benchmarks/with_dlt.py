@@ -12,6 +12,8 @@ os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 import dlt
 from dlt.sources.rest_api import rest_api_source
 
+from sandbox.contract import CURSOR, DATA, ENDPOINTS, ID, KEY_HEADER, MOST_PER_PAGE, PARAMETERS, parameters
+
 
 @click.command()
 @click.argument("url")
@@ -25,20 +27,20 @@ def main(url: str, start: int, end: int, bots: tuple[str, ...], into: str | None
         {
             "client": {
                 "base_url": url,
-                "headers": {"x-api-key": "key"},
-                "paginator": {"type": "cursor", "cursor_path": "cursor", "cursor_param": "cursor"},
+                "headers": {KEY_HEADER: "key"},
+                "paginator": {"type": "cursor", "cursor_path": CURSOR, "cursor_param": PARAMETERS["cursor"]},
             },
             "resources": [
                 {
                     "name": f"conversations_{bot}",
                     "table_name": "conversations",
-                    "primary_key": "_id",
+                    "primary_key": ID,
                     "write_disposition": "merge",
                     "max_table_nesting": 0,
                     "endpoint": {
-                        "path": "conversations/export/v1/conversations",
-                        "data_selector": "data",
-                        "params": {"start_time": start, "end_time": end, "bot_name": bot, "per_page": 1000},
+                        "path": ENDPOINTS["conversations"].path,
+                        "data_selector": DATA,
+                        "params": parameters(start_time=start, end_time=end, bot_name=bot, per_page=MOST_PER_PAGE),
                     },
                 }
                 for bot in bots

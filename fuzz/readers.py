@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_deepconverse.records.conform import Conformer, UndocumentedFields
-from tap_deepconverse.records.convert import as_list_of, as_object, as_text
-from tap_deepconverse.records.page import InvalidPageError, UnusableRecordError, parse_page
-from tap_deepconverse.records.timestamps import format_time, parse_time
-from tap_deepconverse.records.warnings import RecordWarnings
+from tap_deepconverse.records.conform import Conformer
+from tap_deepconverse.records.page import InvalidCursorError, InvalidPageError, UnusableRecordError, parse_page
+from tap_deepconverse.records.values import BY_TYPE, converter_for, format_time, parse_time
+from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SCHEMA = {
+    "properties": {"_id": {"type": "string"}, "bot_name": {"type": "string"}, "additional_fields": {"type": "object"}}
+}
 LOGGER = logging.getLogger("fuzz")
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -35,8 +37,8 @@ def records_in(body: bytes, *, is_shallow: bool = False) -> Iterator[dict[str, A
         The records.
     """
     undocumented = UndocumentedFields(LOGGER, "fuzz")
-    schema = {"properties": {"_id": {"type": "string"}}}
-    conformer = Conformer("bot", schema, RecordWarnings(LOGGER, "fuzz"), undocumented, (), is_shallow)
+    warnings = RecordWarnings(LOGGER, "fuzz")
+    conformer = Conformer("bot", SCHEMA, SCHEMA, warnings, undocumented, is_shallow=is_shallow)
     return conformer.records(parse_page(body), "page 1")
 
 
@@ -66,7 +68,7 @@ def read_page(body: bytes) -> None:
     for is_shallow in (False, True):
         try:
             records = list(records_in(body, is_shallow=is_shallow))
-        except (InvalidPageError, UnusableRecordError) as error:
+        except (InvalidCursorError, InvalidPageError, UnusableRecordError) as error:
             assert str(error)
             ways.append(str(error))
             continue
@@ -84,9 +86,10 @@ def read_value(value: Any) -> None:
     Args:
         value: Whatever JSON may hold.
     """
-    as_text(value).encode()
-    as_list_of(as_text)(value)
-    as_object(value)
+    for kind in BY_TYPE:
+        faults: list[str] = []
+        converted = converter_for({"type": kind, "items": {"type": "string"}})(value, faults)
+        assert faults or value is None or isinstance(converted, BY_TYPE[kind][1])
     read_time(value)
 
 

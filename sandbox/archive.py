@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.contract import STREAMS
+
 Record = dict[str, Any]
 
 DAY = 86_400_000
@@ -48,31 +50,32 @@ class Archive:
 
     Attributes:
         seed: The same seed, bots and span give the same records.
-        conversations: For each bot, its conversations by id.
-        messages: For each bot, its messages by id.
+        records: By stream and bot, the records by id.
         lived_until: The time of the latest activity, in Unix milliseconds.
     """
 
     seed: int = 1
-    conversations: dict[str, dict[str, Record]] = field(default_factory=dict)
-    messages: dict[str, dict[str, Record]] = field(default_factory=dict)
+    records: dict[str, dict[str, dict[str, Record]]] = field(default_factory=lambda: {stream: {} for stream in STREAMS})
     lived_until: int = 0
 
     def __post_init__(self) -> None:
         """Seed the random numbers."""
         self._random = random.Random(self.seed)
 
-    def add_bot(self, bot_name: str, conversations: int, start: int, end: int) -> None:
-        """Add a bot with past conversations.
+    @property
+    def conversations(self) -> dict[str, dict[str, Record]]:
+        """For each bot, its conversations by id."""
+        return self.records["conversations"]
 
-        Args:
-            bot_name: Its name or ID.
-            conversations: How many it has.
-            start: When the first may begin, in Unix milliseconds.
-            end: When the last one ends.
-        """
-        self.conversations[bot_name] = {}
-        self.messages[bot_name] = {}
+    @property
+    def messages(self) -> dict[str, dict[str, Record]]:
+        """For each bot, its messages by id."""
+        return self.records["messages"]
+
+    def add_bot(self, bot_name: str, conversations: int, start: int, end: int) -> None:
+        """Add a bot with past conversations."""
+        for by_bot in self.records.values():
+            by_bot[bot_name] = {}
         self.lived_until = max(self.lived_until, end)
         begun = 0
         while begun < conversations:
@@ -82,13 +85,7 @@ class Archive:
                 begun += 1
 
     def hold_conversation(self, bot_name: str, moment: int, until: int) -> Record:
-        """Add a whole conversation, or its part before `until`, and return it.
-
-        Args:
-            bot_name: The bot.
-            moment: When it begins, in Unix milliseconds.
-            until: When it breaks off, unless it has ended before.
-        """
+        """Add a whole conversation, or its part before `until`, and return it."""
         choose = self._random
         topic = choose.choice(list(TOPICS))
         question, answer = TOPICS[topic]
@@ -125,13 +122,7 @@ class Archive:
         return conversation
 
     def begin(self, bot_name: str, moment: int, topic: str = "billing") -> Record:
-        """Add a conversation without messages, and return it.
-
-        Args:
-            bot_name: The bot.
-            moment: When it begins, in Unix milliseconds.
-            topic: Its topic, which becomes a tag.
-        """
+        """Add a conversation without messages, and return it."""
         choose = self._random
         locale = choose.choices(list(LOCALES), list(LOCALES.values()))[0]
         identity = self._new_id()
@@ -180,14 +171,7 @@ class Archive:
         return parameters
 
     def say(self, bot_name: str, conversation: Record, moment: int, message: Record) -> Record:
-        """Add a message to a conversation, update the conversation, and return the message.
-
-        Args:
-            bot_name: The bot.
-            conversation: The conversation.
-            moment: The message's time, in Unix milliseconds.
-            message: Its fields, with `type`.
-        """
+        """Add a message to a conversation, update the conversation, and return the message."""
         whole = {
             "_id": self._new_id(),
             "time": moment,
@@ -203,12 +187,7 @@ class Archive:
         return whole
 
     def live(self, until: int, interval: int = 500) -> None:
-        """Let time pass: new conversations begin, and recent ones continue.
-
-        Args:
-            until: The new present, in Unix milliseconds.
-            interval: Time between the events of each bot, in milliseconds.
-        """
+        """Let time pass: new conversations begin, and recent ones continue."""
         while self.lived_until + interval <= until:
             self.lived_until += interval
             for bot_name, conversations in self.conversations.items():
@@ -229,17 +208,7 @@ class Archive:
 def sample_archive(
     conversations: int = 10_000, days: int = 120, *, now: datetime | None = None, seed: int = 1
 ) -> Archive:
-    """Make an archive of two bots over some months.
-
-    Args:
-        conversations: How many the bots have together.
-        days: Over how many days.
-        now: When the data ends; by default now.
-        seed: The same seed gives the same records.
-
-    Returns:
-        The archive.
-    """
+    """Make an archive of two bots over some months."""
     end = int((now or datetime.now(UTC)).timestamp()) * 1000
     archive = Archive(seed)
     for bot_name, share in BOTS.items():

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sandbox.server import TIME_FIELDS
+from sandbox.contract import ID, TIME_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,25 +17,14 @@ if TYPE_CHECKING:
 Rows = dict[str, "Record"]
 """Rows by `_id`, with column names in lower case, as some targets write them."""
 
-JSON_FIELDS = {"tags", "metadata", "additional_fields", "outmsg", "userinput"}
-"""Columns that a target may hold as JSON text."""
-
+TIME_COLUMNS = {name.lower() for name in TIME_FIELDS}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def expected_rows(sandbox: Sandbox, stream: str) -> Rows:
-    """Return the rows that a warehouse should hold for a stream.
-
-    Args:
-        sandbox: The source.
-        stream: `conversations` or `messages`.
-
-    Returns:
-        A row for each record: times as UTC datetimes, everything else as in the sandbox.
-    """
-    by_bot = sandbox.archive.conversations if stream == "conversations" else sandbox.archive.messages
+    """Return the rows that a warehouse should hold for a stream."""
     return {
-        record["_id"]: {
+        record[ID]: {
             "bot_name": bot_name,
             **{
                 name.lower(): _EPOCH + timedelta(milliseconds=sandbox.behaviour.time_of(value))
@@ -44,45 +33,24 @@ def expected_rows(sandbox: Sandbox, stream: str) -> Rows:
                 for name, value in record.items()
             },
         }
-        for bot_name, records in by_bot.items()
+        for bot_name, records in sandbox.archive.records[stream].items()
         for record in records.values()
     }
 
 
 def received_rows(rows: Iterable[Record], *, appended: bool = False) -> Rows:
-    """Convert the rows of any target to the form of `expected_rows`, without changing their values.
-
-    Args:
-        rows: Rows by column name. Times are datetimes or ISO 8601, in UTC if they have no offset; objects and lists
-            may be JSON text.
-        appended: Whether the rows are an append-only log, in which the last version of a row counts.
-
-    Returns:
-        The rows by `_id`.
-
-    Raises:
-        ValueError: If a row is there twice, and `appended` is false.
-    """
+    """Convert the rows of any target to the form of `expected_rows`, without changing their values."""
     received: Rows = {}
     for row in rows:
-        if row["_id"] in received and not appended:
-            msg = f"{row['_id']} is there twice"
+        if row[ID] in received and not appended:
+            msg = f"{row[ID]} is there twice"
             raise ValueError(msg)
-        received[row["_id"]] = {name.lower(): _value(name.lower(), value) for name, value in row.items()}
+        received[row[ID]] = {name.lower(): _value(name.lower(), value) for name, value in row.items()}
     return received
 
 
 def differences(expected: Rows, received: Rows) -> list[str]:
-    """Return the differences between a warehouse and the source.
-
-    Args:
-        expected: The rows that it should hold.
-        received: The rows that it holds.
-
-    Returns:
-        One line for each row that is missing, unknown or different. Columns that only the warehouse has, such as a
-        target's own, are ignored.
-    """
+    """Return the differences between a warehouse and the source."""
     found = [f"{key} is missing" for key in expected.keys() - received.keys()]
     found += [f"{key} came from nowhere" for key in received.keys() - expected.keys()]
     for key in expected.keys() & received.keys():
@@ -94,10 +62,10 @@ def differences(expected: Rows, received: Rows) -> list[str]:
 
 
 def _value(name: str, value: Any) -> Any:
-    if isinstance(value, str) and name in {"starttime", "lastactionat", "time"}:
+    if isinstance(value, str) and name in TIME_COLUMNS:
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    if isinstance(value, str) and name in JSON_FIELDS and value[:1] in {"{", "["}:
+    if isinstance(value, str) and value[:1] in {"{", "["}:
         return json.loads(value)
     return value

@@ -16,9 +16,10 @@ from rich.console import Console
 from sandbox import models
 from sandbox.archive import sample_archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
+from sandbox.contract import KEY, STREAMS
 from sandbox.postgres import NOT_INSTALLED, is_installed, new_folder, server, shell
 from sandbox.report import daily_metrics, metrics_table, rows_table
-from sandbox.server import KEY, Sandbox
+from sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from sandbox.archive import Archive
@@ -28,7 +29,6 @@ FOLDER = Path("output/demo")
 DATA = FOLDER / "postgres"
 SCHEMA = "deepconverse"
 DAYS = 120
-STREAMS = ("conversations", "messages")
 QUERY = "SELECT device_family, count(*), avg(duration_seconds) FROM deepconverse__conversations GROUP BY 1;"
 QUERY_WITHOUT_MODELS = "SELECT locale, count(*) FROM conversations GROUP BY 1 ORDER BY 2 DESC;"
 
@@ -42,11 +42,7 @@ console = Console(highlight=False, record=PICTURE in sys.argv)
 
 
 def main() -> int:
-    """Run the job twice, with some life in between, compare the warehouse with the source, and build the models.
-
-    Returns:
-        The exit status: 0 if the warehouse holds just what the source holds, and the models are built.
-    """
+    """Run the job twice, with some life in between, compare the warehouse with the source, and build the models."""
     if not is_installed():
         console.print(f"{NOT_INSTALLED}. The demo needs it; the tap does not.")
         return 1
@@ -91,16 +87,7 @@ def main() -> int:
 
 
 def run_job(which: str, url: str, warehouse: Database) -> None:
-    """Run `meltano run tap-deepconverse target-postgres`.
-
-    Args:
-        which: A name for the run.
-        url: Where the Export API is.
-        warehouse: Where to load into.
-
-    Raises:
-        SystemExit: If the job fails; its log is shown first.
-    """
+    """Run `meltano run tap-deepconverse target-postgres`."""
     command = ["meltano", "run", "tap-deepconverse", "target-postgres"]
     environment = {
         **os.environ,
@@ -125,16 +112,7 @@ def run_job(which: str, url: str, warehouse: Database) -> None:
 
 
 def build_models(warehouse: Database, archive: Archive, lived: float) -> None:
-    """Run `dbt build`, and say how long the newest conversation took from the source to the models.
-
-    Args:
-        warehouse: Where the tables are, and the models go.
-        archive: The source.
-        lived: When the newest conversation came into the source, by the monotonic clock.
-
-    Raises:
-        SystemExit: If the build fails, or that conversation is not in the models; dbt's output is shown first.
-    """
+    """Run `dbt build`, and say how long the newest conversation took from the source to the models."""
     folder = FOLDER / "dbt"
     folder.mkdir()
     began = time.monotonic()
@@ -154,24 +132,12 @@ def build_models(warehouse: Database, archive: Archive, lived: float) -> None:
 
 
 def warehouse_rows(warehouse: Database, stream: str) -> Rows:
-    """Read a table of a warehouse.
-
-    Args:
-        warehouse: The database.
-        stream: The stream that filled it.
-
-    Returns:
-        Its rows, by their `_id`.
-    """
+    """Read a table of a warehouse."""
     return received_rows(warehouse.execute(f"SELECT * FROM {SCHEMA}.{stream}"))  # noqa: S608
 
 
 def look() -> int:
-    """Open a shell on the demo's database (`make psql`).
-
-    Returns:
-        The exit status.
-    """
+    """Open a shell on the demo's database (`make psql`)."""
     if not (DATA / "PG_VERSION").exists():
         console.print("There is no demo database yet: run [bold]make demo[/bold] first.")
         return 1

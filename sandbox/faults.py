@@ -16,12 +16,14 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Response, jsonify, request
 
+from sandbox.contract import CURSOR, DATA, PARAMETERS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 Fault = Callable[[Response], Response]
 """Takes a correct response and returns a broken one."""
@@ -29,20 +31,22 @@ Fault = Callable[[Response], Response]
 TOO_LATE = 1.2
 """Seconds after which a client with a timeout of one second has timed out."""
 
+
 HTML = "<html><head><title>502 Bad Gateway</title></head><body>{}</body></html>"
 
 
+def asked() -> dict[str, str]:
+    """Return the query of the request under way, by the names that the sandbox uses."""
+    return {name: request.args[theirs] for name, theirs in PARAMETERS.items() if theirs in request.args}
+
+
+def page(records: Sequence[Any], cursor: Any = None, **more: Any) -> Response:
+    """Return a page."""
+    return jsonify({DATA: records, CURSOR: cursor, **more})
+
+
 def error(status: int, message: str, retry_after: str | None = None) -> Response:
-    """Return an error in the form of a cloud API gateway.
-
-    Args:
-        status: The HTTP status.
-        message: The message in the body.
-        retry_after: The value of `Retry-After`, in seconds or as a date.
-
-    Returns:
-        The response.
-    """
+    """Return an error in the form of a cloud API gateway."""
     answer = jsonify(message=message)
     answer.status_code = status
     if retry_after is not None:
@@ -51,30 +55,12 @@ def error(status: int, message: str, retry_after: str | None = None) -> Response
 
 
 def refuses(status: int, message: str, retry_after: str | None = None) -> Fault:
-    """Make a fault that returns an error.
-
-    Args:
-        status: Its HTTP status.
-        message: The message in the body.
-        retry_after: The value of `Retry-After`.
-
-    Returns:
-        The fault.
-    """
+    """Make a fault that returns an error."""
     return lambda _: error(status, message, retry_after)
 
 
 def says(body: str | bytes, status: int = 200, **headers: str) -> Fault:
-    """Make a fault that returns another body.
-
-    Args:
-        body: The body.
-        status: The HTTP status.
-        headers: Headers, with underscores instead of hyphens in their names.
-
-    Returns:
-        The fault.
-    """
+    """Make a fault that returns another body."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return lambda _: Response(body, status, named, mimetype="application/json")
 
@@ -135,24 +121,24 @@ def leaves_half(answer: Response) -> Response:
     return Response(answer.data[: len(answer.data) // 2], mimetype="application/json")
 
 
+def half_of_the_records(**sign: Any) -> Fault:
+    """Make a fault that leaves out half of a page's records, and says so in a field beside them."""
+
+    def leave_out(answer: Response) -> Response:
+        whole = answer.get_json(silent=True) or {}
+        records = whole.get(DATA) or []
+        return jsonify({**whole, DATA: records[::2], **sign})
+
+    return leave_out
+
+
 def _half(answer: Response, ending: Callable[[], Exception]) -> Response:
     body = answer.data
     return Response(send_then(body[: len(body) // 2], ending), headers={"Content-Length": str(len(body))})
 
 
 def send_then(body: bytes, ending: Callable[[], Exception]) -> Iterator[bytes]:
-    """Send a part of a body, or nothing, and end the connection.
-
-    Args:
-        body: The part to send.
-        ending: Called after that; returns an error that ends the connection.
-
-    Yields:
-        The body.
-
-    Raises:
-        Exception: The error that `ending` returns.
-    """
+    """Send a part of a body, or nothing, and end the connection."""
     if body:
         yield body
     raise ending()
@@ -193,22 +179,29 @@ FAULTS: dict[str, Fault] = {
     "200 with a page of HTML": says(HTML.format("We are back soon")),
     "200 with nothing": says(""),
     "200 with an error in place of `data`": says('{"message": "Internal server error"}'),
-    "200 with null for `data`": says('{"data": null, "cursor": null}'),
+    "200 with null for `data`": says('{"data": null, "cursor": "more"}'),
     "200 with a body that is not what `Content-Encoding` says": says("no gzip", Content_Encoding="gzip"),
 }
 """Transient faults: they pass when the request is sent again."""
+
+PARTS: dict[str, Fault] = {
+    "200 with half of the records and an `error`": half_of_the_records(error="shard 3 failed"),
+    "200 with half of the records and `errors`": half_of_the_records(errors=[{"message": "shard 3 failed"}]),
+    "200 with half of the records and `timed_out`": half_of_the_records(timed_out=True, cursor=None),
+    "200 with half of the records and `hasMore`, no cursor": half_of_the_records(hasMore=True, cursor=None),
+    "200 with half of the records and a larger `total`, no cursor": half_of_the_records(total=10**6, cursor=None),
+    "200 with `success: false`": says('{"success": false, "data": [], "cursor": null}'),
+    '200 with the status "error"': says('{"status": "error", "data": [], "cursor": null}'),
+    "200 with a `message` and no records": says('{"message": "try again", "data": [], "cursor": null}'),
+}
+"""Transient faults, too: a page that says itself that it is not whole."""
 
 
 class EveryNth:
     """Breaks every n-th response in the same way. If n is more than 1, it breaks one request twice at most."""
 
     def __init__(self, n: int, fault: Fault) -> None:
-        """Start to count.
-
-        Args:
-            n: Breaks every n-th response.
-            fault: How to break it.
-        """
+        """Start to count."""
         self.n = n
         self.fault = fault
         self.broken = 0
@@ -230,12 +223,7 @@ class Sometimes:
     """Breaks random responses, each with a random fault."""
 
     def __init__(self, share: float, seed: int | None = None) -> None:
-        """Seed the random numbers.
-
-        Args:
-            share: The share of responses to break.
-            seed: The same seed breaks the same responses, if the requests come in the same order.
-        """
+        """Seed the random numbers."""
         self.share = share
         self.broken = 0
         self._random = random.Random(seed)

@@ -32,14 +32,7 @@ def is_installed() -> bool:
 
 
 def in_postgres(database: Database) -> dict[str, Any]:
-    """Describe a PostgreSQL database to dbt.
-
-    Args:
-        database: The database.
-
-    Returns:
-        The output of a dbt profile.
-    """
+    """Describe a PostgreSQL database to dbt."""
     place = conninfo_to_dict(database.uri)
     return {
         "type": "postgres",
@@ -54,31 +47,14 @@ def in_postgres(database: Database) -> dict[str, Any]:
 
 
 def in_duckdb(path: Path) -> dict[str, Any]:
-    """Describe a DuckDB database to dbt.
-
-    Args:
-        path: Its file.
-
-    Returns:
-        The output of a dbt profile.
-    """
+    """Describe a DuckDB database to dbt."""
     return {"type": "duckdb", "path": str(path), "schema": SCHEMA, "threads": 1}
 
 
 def run_dbt(
     output: Mapping[str, Any], folder: Path, *arguments: str, **variables: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run dbt on the package, and wait for it.
-
-    Args:
-        output: The output of a dbt profile: where the warehouse is.
-        folder: An existing folder for the profile, and for what dbt writes.
-        arguments: The command, such as `build`, and its options.
-        variables: The package's variables, where they differ from the defaults.
-
-    Returns:
-        The process, which has ended: its exit status, and what it has said.
-    """
+    """Run dbt on the package, and wait for it."""
     profiles = {"deepconverse": {"target": "sandbox", "outputs": {"sandbox": dict(output)}}}
     (folder / "profiles.yml").write_text(json.dumps(profiles))  # JSON is YAML too
     places = {"--project-dir": PACKAGE, "--profiles-dir": folder, "--target-path": folder, "--log-path": folder}
@@ -89,13 +65,6 @@ def run_dbt(
 
 
 def counts(folder: Path) -> tuple[int, int]:
-    """Count what a build has done.
-
-    Args:
-        folder: The folder that dbt wrote to.
-
-    Returns:
-        How many models it has built, and how many tests have passed.
-    """
+    """Count what a build has done."""
     statuses = [result["status"] for result in json.loads((folder / "run_results.json").read_text())["results"]]
     return statuses.count("success"), statuses.count("pass")

@@ -62,27 +62,13 @@ class Database:
         return self.uri.replace("postgresql:", "postgresql+psycopg:", 1)
 
     def execute(self, query: str) -> list[dict[str, Any]]:
-        """Run a query.
-
-        Args:
-            query: A trusted query.
-
-        Returns:
-            Its rows, by column name; empty if the query returns none.
-        """
+        """Run a query."""
         with psycopg.connect(self.uri, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
     def new(self, name: str) -> Database:
-        """Make another database on the same server.
-
-        Args:
-            name: Its unique name: lower-case letters, digits and underscores.
-
-        Returns:
-            The new database.
-        """
+        """Make another database on the same server."""
         self.execute(f"CREATE DATABASE {name}")
         return Database(self.server, name)
 
@@ -96,14 +82,7 @@ def _library() -> ModuleType:
 
 @contextmanager
 def server(data: Path) -> Iterator[Database]:
-    """Run a server for as long as the context lasts.
-
-    Args:
-        data: The folder of its data, which is made if it is missing.
-
-    Yields:
-        The default database, `postgres`.
-    """
+    """Run a server for as long as the context lasts."""
     library = _library()
     # Two processes at once would both make the system user.
     with FileLock(Path(tempfile.gettempdir(), "tap-deepconverse-postgres.lock"), mode=0o666):
@@ -117,23 +96,12 @@ def server(data: Path) -> Iterator[Database]:
 
 
 def programs() -> Path:
-    """Say where PostgreSQL's own programs are, such as `psql`.
-
-    Returns:
-        Their folder.
-    """
+    """Say where PostgreSQL's own programs are, such as `psql`."""
     return Path(_library().POSTGRES_BIN_PATH)
 
 
 def new_folder(path: Path) -> Path:
-    """Make an empty folder for a server's data.
-
-    Args:
-        path: Its place. For root it becomes a link into the temporary folder.
-
-    Returns:
-        The folder.
-    """
+    """Make an empty folder for a server's data."""
     if path.is_symlink():
         shutil.rmtree(path.resolve().parent, ignore_errors=True)
         path.unlink()
@@ -146,15 +114,7 @@ def new_folder(path: Path) -> Path:
 
 
 def shell(data: Path, schema: str) -> int:
-    """Run PostgreSQL's shell, `psql`, until the user leaves it.
-
-    Args:
-        data: The folder of a server's data.
-        schema: The schema whose tables need no prefix.
-
-    Returns:
-        The exit status.
-    """
+    """Run PostgreSQL's shell, `psql`, until the user leaves it."""
     environment = {**os.environ, "PGOPTIONS": f"-c search_path={schema}"}
     with server(data) as database:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # left to the shell, where it ends a query

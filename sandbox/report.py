@@ -26,15 +26,7 @@ EIGHTHS = "▏▎▍▌▋▊▉█"
 
 
 def rows_table(first: dict[str, Rows], second: dict[str, Rows]) -> Table:
-    """Show how many rows there are, and what the second run picked up.
-
-    Args:
-        first: The rows of each stream after the first run.
-        second: The same after the second.
-
-    Returns:
-        A table with a line for each bot and stream.
-    """
+    """Show how many rows there are, and what the second run picked up."""
     table = Table("bot", "stream", title="Rows in the warehouse after two runs", title_justify="left")
     for heading in ("first run", "then new", "updated", "in all"):
         table.add_column(heading, justify="right")
@@ -48,27 +40,12 @@ def rows_table(first: dict[str, Rows], second: dict[str, Rows]) -> Table:
 
 
 def daily_metrics(warehouse: Database) -> list[Record]:
-    """Read the metrics of the last two weeks.
-
-    Args:
-        warehouse: A database with the models.
-
-    Returns:
-        A row for each complete day on which conversations began, in the order of the days.
-    """
+    """Read the metrics of the last two weeks."""
     return warehouse.execute(NEWEST)
 
 
 def metrics_table(days: Sequence[Record], console: Console) -> Table:
-    """Show the metrics, with a bar for the volume of each day.
-
-    Args:
-        days: The rows of `daily_metrics`.
-        console: Where the table is to be shown: the bars fit its width, and its characters.
-
-    Returns:
-        A table with a line for each day.
-    """
+    """Show the metrics, with a bar for the volume of each day."""
     table = Table(
         title="The two weeks up to yesterday, from deepconverse__daily_totals",
         title_justify="left",
@@ -93,16 +70,7 @@ def metrics_table(days: Sequence[Record], console: Console) -> Table:
 
 
 def bar(share: float, width: int, console: Console) -> str:
-    """Draw a bar, in eighths of a character where the terminal has such characters.
-
-    Args:
-        share: How long it is, from 0 to 1.
-        width: How many characters 1 is.
-        console: Where it is to be shown.
-
-    Returns:
-        The bar. What is more than nothing is seen.
-    """
+    """Draw a bar, in eighths of a character where the terminal has such characters."""
     if console.options.ascii_only:
         return "#" * max(round(share * width), share > 0)
     whole, eighths = divmod(max(round(share * width * 8), share > 0), 8)

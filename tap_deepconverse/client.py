@@ -1,39 +1,47 @@
-"""The SDK's hooks for an endpoint of the Export API: one request and its response."""
+"""An endpoint of the Export API as a stream: the SDK's hooks."""
 
 from __future__ import annotations
 
 import logging
-import threading
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
-from singer_sdk.exceptions import ConfigurationError, RetriableAPIError
-from singer_sdk.helpers._catalog import pop_deselected_record_properties
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.streams.rest import PageContext
 from typing_extensions import override
 
 from tap_deepconverse.api.errors import raise_for_status
 from tap_deepconverse.api.redact import own_words
 from tap_deepconverse.api.retry import RetryPolicy
-from tap_deepconverse.api.sender import Sender
-from tap_deepconverse.api.session import new_session
-from tap_deepconverse.extract.windows import Window
-from tap_deepconverse.extraction import Extraction
-from tap_deepconverse.pagination import CursorPaginator
+from tap_deepconverse.bot import BotSync
+from tap_deepconverse.endpoint import Endpoint
+from tap_deepconverse.extract.span import SpanSettings
+from tap_deepconverse.extract.window import moment_of
+from tap_deepconverse.records.conform import Conformer
 from tap_deepconverse.records.page import InvalidPageError, page_of
-from tap_deepconverse.singer.stream_maps import explained_maps
+from tap_deepconverse.records.warnings import ADDITIONAL, UndocumentedFields
+from tap_deepconverse.settings import parse_date
+from tap_deepconverse.singer.state import Checkpoints
+from tap_deepconverse.singer.writer import PageWriter
+from tap_deepconverse.sync import read_bots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import requests
     from singer_sdk import Tap
-    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
-    from singer_sdk.helpers.types import Auth, Context, Record, RequestFunc
-    from singer_sdk.mapper import StreamMap
+    from singer_sdk.helpers.types import Auth, Context, Record
+
+    from tap_deepconverse.records.exclude import Exclusion
+    from tap_deepconverse.records.warnings import RecordWarnings
+
+API_KEY_HEADER = "x-api-key"
+BASE_PATH = "/conversations/export/v1"
+MOST_DAYS = 36_500
+"""Largest number of days that makes a difference: a century."""
 
 
 class ExportStream(RESTStream[str | None]):
@@ -42,8 +50,6 @@ class ExportStream(RESTStream[str | None]):
     Facts about the API come from its public documentation: base URL, key, parameters, the fields `data` and `cursor`,
     the limits.
     """
-
-    allow_redirects = False  # `requests` would send the key to the redirect's target
 
     # The SDK calls a stream sorted if its bookmark is valid after an interruption. This one's is: the records come in
     # no order, but the bookmark moves at checkpoints only.
@@ -59,20 +65,106 @@ class ExportStream(RESTStream[str | None]):
     """Field with the time when the conversation began, if the stream has one beside the replication key."""
 
     @override
-    def __init__(self, tap: Tap) -> None:
+    def __init__(self, tap: Tap, exclusion: Exclusion | None = None) -> None:
+        self._said: set[str] = set()
         super().__init__(tap)
-        self.extraction = Extraction(self, tap)
-        self._of_this_thread = threading.local()
+        self.tap = tap
+        self._exclusion = exclusion
 
     @property
     @override
     def partitions(self) -> list[dict[str, str]]:
         return [{"bot_name": bot_name} for bot_name in dict.fromkeys(self.config["bot_names"])]
 
+    @property
+    @override
+    def url_base(self) -> str:
+        return f"{self.config['api_url'].rstrip('/')}{BASE_PATH}"
+
+    @property
+    @override
+    def authenticator(self) -> Auth:
+        return APIKeyAuthenticator(key=API_KEY_HEADER, value=self.config["api_key"])
+
+    @override
+    def get_url_params(self, context: Context | None, next_page_token: str | None) -> dict[str, Any]:
+        """Return the documented parameters; times are Unix seconds.
+
+        Args:
+            context: `bot_name`, and the window's `start_time`, `end_time` and `per_page`.
+            next_page_token: The cursor of the page before.
+        """
+        return {**(context or {}), "cursor": next_page_token}
+
+    @override
+    def validate_response(self, response: requests.Response) -> None:
+        """Raise an error for a response that is not a page; see `raise_for_status` and `parse_page`."""
+        key = self.config["api_key"]
+        raise_for_status(response, key)
+        try:
+            page_of(response)
+        except InvalidPageError as error:
+            msg = f"{error} (HTTP {response.status_code}: {own_words(response, key)})"
+            raise RetriableAPIError(msg, response) from error
+
+    @cached_property
+    def endpoint(self) -> Endpoint:
+        """Sends the requests."""
+        return Endpoint(self, self.retry_policy)
+
+    @cached_property
+    def bots(self) -> dict[str, BotSync]:
+        """What a run reads of each bot, by its name."""
+        settings, checkpoints = _span_settings(self), Checkpoints(self)
+        return {
+            context["bot_name"]: BotSync(self.endpoint, context, settings, checkpoints, self._conformer)
+            for context in self.partitions
+        }
+
+    @property
+    def failed_bots(self) -> dict[str, str]:
+        """The bots that could not be read completely, and why."""
+        return {name: bot.error for name, bot in self.bots.items() if bot.error}
+
+    @cached_property
+    def _undocumented(self) -> UndocumentedFields:
+        is_kept = ADDITIONAL in self.effective_schema["properties"] and self.mask["properties", ADDITIONAL]
+        return UndocumentedFields(self.logger, self.name, is_kept=is_kept)
+
+    def _conformer(self, bot_name: str, warnings: RecordWarnings) -> Conformer:
+        """Return what makes records of a bot's pages.
+
+        Nested values stay JSON unless the selection, a stream map or the flattening looks into them.
+        """
+        is_nested_selected = all(self.mask[place] for place in self.metadata if len(place) > 2)  # noqa: PLR2004
+        is_shallow = (
+            isinstance(self.tap.message_writer, PageWriter)
+            and is_nested_selected
+            and not (self.config.get("stream_maps") or self.config.get("flattening_enabled"))
+        )
+        announced, exclusion = self.effective_schema, self._exclusion
+        return Conformer(bot_name, self.schema, announced, warnings, self._undocumented, exclusion, is_shallow)
+
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Yield a bot's records, conformed to the schema: see `Extraction.records`."""
-        return self.extraction.records(context or {})
+        """Yield the records of a bot that have come; without any, read the bot to its end.
+
+        In a run of the tap, this is called for each burst of pages; where the SDK runs the stream, once for each bot.
+
+        Args:
+            context: The partition: `bot_name`.
+
+        Raises:
+            FatalAPIError: If the bot cannot be read, in the SDK's connection test. Otherwise that is logged.
+        """
+        bot = self.bots[(context or {})["bot_name"]]
+        if bot.lane.inbox:
+            yield from bot.records()
+            return
+        for each in read_bots([bot], self.config, self.tap.message_writer):
+            yield from each.records()
+        if bot.error and self.ABORT_AT_RECORD_COUNT is not None:
+            raise FatalAPIError(bot.error)
 
     @override
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
@@ -81,109 +173,9 @@ class ExportStream(RESTStream[str | None]):
         pass
 
     @override
-    def get_batches(
-        self, batch_config: BatchConfig, context: Context | None = None
-    ) -> Iterable[tuple[BaseBatchFileEncoding, list[str]]]:
-        """Write the records to files, and hold checkpoints back until the target has the files' names."""
-        if len(self.stream_maps) > 1:
-            msg = f"`stream_maps` makes several streams of '{self.name}', which is not possible with `batch_config`."
-            raise ConfigurationError(msg)
-        checkpoints = self.extraction.checkpoints
-        checkpoints.hold_back()
-        for batch in super().get_batches(batch_config, context):
-            reached = checkpoints.release()
-            yield batch
-            checkpoints.move_all(reached)
-        checkpoints.move_all(checkpoints.release())
-
-    @override
-    def post_process(self, row: Record, context: Context | None = None) -> Record | None:
-        """Select and map a record for a batch file: the SDK does this only for messages."""
-        if not self.config.get("batch_config"):
-            return row
-        pop_deselected_record_properties(row, self.schema, self.mask)
-        return self.stream_maps[0].transform(row)
-
-    @cached_property
-    def _explained_maps(self) -> list[StreamMap]:
-        return explained_maps(super().stream_maps, self.name, self.config.get("stream_maps"))
-
-    @property
-    @override
-    def stream_maps(self) -> list[StreamMap]:
-        return self._explained_maps
-
-    # --- One request and its response ---
-
-    @property
-    @override
-    def requests_session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._of_this_thread, "session", None)
-        if session is None:
-            session = self._of_this_thread.session = new_session(self.url_base)
-        return session
-
-    @property
-    @override
-    def url_base(self) -> str:
-        return f"{self.config['api_url'].rstrip('/')}/conversations/export/v1"
-
-    @property
-    @override
-    def authenticator(self) -> Auth:
-        return APIKeyAuthenticator(key="x-api-key", value=self.config["api_key"])
-
-    @property
-    @override
-    def timeout(self) -> int:
-        return int(self.config["request_timeout"])
-
-    @override
-    def get_new_paginator(self) -> CursorPaginator:
-        return CursorPaginator()
-
-    @override
-    def get_url_params(self, context: Context | None, next_page_token: str | None) -> dict[str, Any]:
-        """Return the documented parameters. The context has all of them but `cursor`; times are Unix seconds."""
-        return {**(context or {}), "cursor": next_page_token}
-
-    @override
-    def request_decorator(self, func: RequestFunc) -> RequestFunc:
-        """Retry transient errors. The pool waits for the limiter before the first attempt, then chooses the window."""
-        trunk, policy = self.extraction, self.retry_policy
-        where, stopped = (trunk.elsewhere, self._where), trunk.pool.stopped
-        return Sender(func, self._small_page, *where, trunk.limiter, policy, stopped, trunk.outage)
-
-    def _where(self, context: Context | None) -> tuple[str, str]:
-        context = context or {}
-        span = self.extraction.spans[context["bot_name"]]
-        return span.name, str(Window(context["start_time"], context["end_time"]))
-
-    def _small_page(self, context: Context | None) -> requests.PreparedRequest:
-        """Return the smallest possible request: one record from the window's first second."""
-        context = context or {}
-        return self.first_page({**context, "end_time": context["start_time"] + 1, "per_page": 1})
-
-    def first_page(self, context: Context) -> requests.PreparedRequest:
-        """Return the request for a window's first page; the context has all its parameters."""
-        request = self.get_http_request(page=PageContext(context, None))
-        return self.build_prepared_request(
-            method=request.method, url=request.url, params=request.encode_params(), headers=request.headers
-        )
-
-    @override
-    def validate_response(self, response: requests.Response) -> None:
-        raise_for_status(response, self.config["api_key"])
-        try:
-            page_of(response)
-        except InvalidPageError as error:
-            msg = f"{error} (HTTP 200: {own_words(response, self.config['api_key'])})"
-            raise RetriableAPIError(msg, response) from error
-
-    @override
-    def parse_response(self, response: requests.Response) -> Iterable[Any]:
-        """Parse a response as one page, so that `request_records` yields pages."""
-        return [page_of(response)]
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        # Private. It would log the bookmark at each burst of pages, and no checkpoint needs what it stores.
+        pass
 
     @override
     def generate_child_contexts(self, record: Record, context: Context | None) -> Iterable[Context | None]:
@@ -191,7 +183,29 @@ class ExportStream(RESTStream[str | None]):
         return ()
 
     @override
+    def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        """Return None: the tap writes no BATCH messages, whatever the settings say."""
+
+    @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
-        # The SDK logs this for every error that ends a sync, explained or not.
-        if not message.startswith("An unhandled error occurred"):
-            super().log(message, *args, level=level, **kwargs)
+        # The SDK says the same for each `sync`, which is called for each burst of pages, and for each error.
+        is_said = message in self._said or level >= logging.ERROR
+        self._said.add(message)
+        super().log(message, *args, level=logging.DEBUG if is_said else level, **kwargs)
+
+
+def _span_settings(stream: ExportStream) -> SpanSettings:
+    config = stream.config
+    # The last full second: an end in the future, if only by a part of a second, may be refused.
+    began = stream.tap.initialized_at // 1000
+    end_date = config.get("end_date")
+    end = min(math.ceil(parse_date(end_date).timestamp()), began) if end_date else began
+    return SpanSettings(
+        start=parse_date(config["start_date"]),
+        end=moment_of(end),  # not after the start of the run: conversations still change there
+        is_end_given=bool(end_date),
+        window_days=min(config["window_days"], MOST_DAYS),
+        lookback_days=min(config["lookback_days"], MOST_DAYS),
+        version_field=stream.replication_key or "",  # a catalog may remove or replace it
+        begin_field=stream.begin_key,
+    )

@@ -1,10 +1,9 @@
-"""The tap's settings, and which values are valid."""
+"""The tap's settings, and which values are valid: JSON Schema says what it can, functions the rest."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 from singer_sdk import typing as th
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,27 +46,33 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A setting of the tap, as the SDK describes it."""
-
-    property: th.Property[Any]
-    must_be: str  # completes the sentence "`name` must be ..."
-    is_valid: Callable[[Any], object] = lambda _: True  # for values of the right JSON type
+def _are_names(values: list[str]) -> bool:
+    return not any(re.search("[\ud800-\udfff]", value) for value in values)
 
 
-def _setting(
-    name: str, kind: Any, must_be: str, is_valid: Callable[[Any], object] = lambda _: True, **details: Any
-) -> Setting:
-    return Setting(th.Property(name, kind, **details), must_be, is_valid)
+class Setting(th.Property[Any]):
+    """A setting of the tap, as the SDK describes it, with what else it must be."""
+
+    def __init__(
+        self, name: str, kind: Any, must_be: str, is_valid: Callable[[Any], object] = lambda _: True, **details: Any
+    ) -> None:
+        super().__init__(name, kind, **details)
+        self.must_be = must_be  # completes the sentence "`name` must be ..."
+        self.is_valid = is_valid  # for values that JSON Schema accepts
+
+
+def _whole_number(name: str, title: str, default_least_most: tuple[int, int, int | None], description: str) -> Setting:
+    default, least, most = default_least_most
+    must_be = f"a whole number, at least {least}" if most is None else f"a whole number from {least} to {most}"
+    kind = th.IntegerType(minimum=least, maximum=most)
+    return Setting(name, kind, must_be, default=default, title=title, description=description)
 
 
 SETTINGS = (
-    _setting(
+    Setting(
         "api_key",
-        th.StringType,
+        th.StringType(pattern=r"^[!-~]+\Z"),
         "the key that a site admin finds under Account > API: ASCII characters, no spaces or line breaks",
-        re.compile(r"[!-~]+").fullmatch,
         required=True,
         secret=True,
         title="API key",
@@ -76,10 +81,11 @@ SETTINGS = (
             "(enterprise) plans only."
         ),
     ),
-    _setting(
+    Setting(
         "bot_names",
         th.ArrayType(th.StringType(pattern=r"\S")),
-        'a list of one or more bot names or IDs, none of them blank, such as ["r3-218210"]',
+        'a list of one or more bot names or IDs, none of them blank or half a character, such as ["r3-218210"]',
+        _are_names,
         required=True,
         title="Bot names",
         description=(
@@ -88,7 +94,7 @@ SETTINGS = (
         ),
         minItems=1,
     ),
-    _setting(
+    Setting(
         "start_date",
         th.DateTimeType,
         "a date from 1970 on, in ISO 8601, such as 2025-01-01T00:00:00Z",
@@ -97,15 +103,18 @@ SETTINGS = (
         title="Start date",
         description="Where the first sync of a bot begins, such as 2025-01-01T00:00:00Z. UTC if it has no offset.",
     ),
-    _setting(
+    Setting(
         "end_date",
         th.DateTimeType,
         "a date in ISO 8601, such as 2025-07-01T00:00:00Z",
         _is_date,
         title="End date",
-        description="End of the date range, for backfills. By default the time at which the sync starts.",
+        description=(
+            "End of the date range, for backfills. A date without a time ends at its beginning: 2025-01-01 does not "
+            "read that day. By default the time at which the sync starts."
+        ),
     ),
-    _setting(
+    Setting(
         "api_url",
         th.StringType,
         (
@@ -117,95 +126,47 @@ SETTINGS = (
         title="API URL",
         description="Where the Export API is: https, or http for a server on this machine (loopback) only.",
     ),
-    _setting(
-        "page_size",
-        th.IntegerType(minimum=1, maximum=1000),
-        "a whole number from 1 to 1000",
-        default=1000,
-        title="Page size",
-        description="Records per request. The API's maximum is 1000.",
-    ),
-    _setting(
+    _whole_number("page_size", "Page size", (1000, 1, 1000), "Records per request. The API's maximum is 1000."),
+    _whole_number(
         "window_days",
-        th.IntegerType(minimum=1),
-        "a whole number of days, at least 1",
-        default=30,
-        title="Window in days",
-        description="Longest window to request, in days. The bookmark moves when a window is complete.",
+        "Window in days",
+        (30, 1, None),
+        "Longest window to request, in days. The bookmark moves when a window is complete.",
     ),
-    _setting(
+    _whole_number(
         "lookback_days",
-        th.IntegerType(minimum=0),
-        "a whole number of days, 0 or more",
-        default=3,
-        title="Lookback in days",
-        description="Days before the bookmark at which a run begins, to find late changes and late records.",
+        "Lookback in days",
+        (3, 0, None),
+        "Days before the bookmark at which a run begins, to find late changes and late records.",
     ),
-    _setting(
+    Setting(
         "exclude_metadata",
         th.ArrayType(th.StringType),
         'a list of names, each with text in it and `*` at its end only, such as ["__sys_userIp", "browser_userMeta.*"]',
-        lambda names: all(name.strip() and "*" not in name[:-1] for name in names),
         title="Exclude from metadata",
         description=(
             "Parameters of `metadata` (and fields of `additional_fields`) that never leave the tap, such as "
             "__sys_userIp, browser_userMeta.email (nested) or __sys_user* (the rest of one key)."
         ),
     ),
-    _setting(
+    _whole_number(
         "requests_per_second",
-        th.IntegerType(minimum=1),
-        "a whole number, at least 1",
-        default=3,
-        title="Requests per second",
-        description="Most requests a second to send to an endpoint: 3 is the API's limit, unless yours is higher.",
+        "Requests per second",
+        (3, 1, 1_000_000),
+        "Most requests a second to send to an endpoint: 3 is the API's limit, unless yours is higher.",
     ),
-    _setting(
+    _whole_number(
         "concurrency",
-        th.IntegerType(minimum=1, maximum=32),
-        "a whole number from 1 to 32",
-        default=16,
-        title="Concurrency",
-        description="Most windows to read at the same time. The tap reads only as many as the API's rate limit needs.",
+        "Concurrency",
+        (16, 1, 32),
+        "Most windows to read at the same time. The tap reads only as many as the API's rate limit needs.",
     ),
-    _setting(
+    _whole_number(
         "request_timeout",
-        th.IntegerType(minimum=1),
-        "a whole number of seconds, at least 1",
-        default=60,
-        title="Request timeout",
-        description="Seconds to wait for the connection, or for the next bytes of a response, before a request fails.",
+        "Request timeout",
+        (60, 1, 86_400),
+        "Seconds to wait for the connection, or for the next bytes of a response, before a request fails.",
     ),
 )
 
-CONFIG_JSONSCHEMA = th.PropertiesList(*(setting.property for setting in SETTINGS)).to_dict()
-
-
-def problems(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each setting that is wrong, without its value (it may be the key).
-
-    Args:
-        config: The settings' values by name, defaults filled in.
-        schema: JSON Schema of the configuration, with the settings that the SDK adds.
-    """
-    errors = list(th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(dict(config)))
-    missing = {name for name in schema.get("required", ()) if name not in config}
-    invalid = {str(error.path[0]) for error in errors if error.path}
-
-    sentences = []
-    for setting in SETTINGS:
-        name = setting.property.name
-        value = config.get(name)
-        if name in missing:
-            sentences.append(f"`{name}` is missing: it must be {setting.must_be}.")
-        elif name in invalid or (value is not None and not setting.is_valid(value)):
-            invalid.add(name)
-            sentences.append(f"`{name}` must be {setting.must_be}.")
-
-    added_by_sdk = sorted(invalid - {setting.property.name for setting in SETTINGS})
-    sentences += [f"`{name}` is not of the form that --about describes." for name in added_by_sdk]
-
-    is_span = config.get("end_date") is not None and not {"start_date", "end_date"} & (invalid | missing)
-    if is_span and parse_date(config["end_date"]) <= parse_date(config["start_date"]):
-        sentences.append("`end_date` must be later than `start_date`.")
-    return sentences
+CONFIG_JSONSCHEMA = th.PropertiesList(*SETTINGS).to_dict()

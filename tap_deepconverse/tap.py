@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
+from functools import cached_property
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import click
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import ConfigurationError, ConfigValidationError
-from singer_sdk.helpers.capabilities import CapabilitiesEnum, TapCapabilities
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_deepconverse.api.redact import Secret
-from tap_deepconverse.api.sentences import NOTHING_SELECTED, UNKNOWN_STREAMS
+from tap_deepconverse.check import Check
 from tap_deepconverse.client import ExportStream
-from tap_deepconverse.connection_test import ConnectionTest
-from tap_deepconverse.extraction import FailedBotsError
+from tap_deepconverse.records.exclude import Exclusion
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA
-from tap_deepconverse.singer.catalog import checked_catalog
-from tap_deepconverse.singer.files import json_object
-from tap_deepconverse.singer.log import keep_metrics_quiet, keep_quiet
-from tap_deepconverse.singer.signals import terminate
-from tap_deepconverse.singer.state_check import check_state
+from tap_deepconverse.singer.catalog import read_catalog
+from tap_deepconverse.singer.process import json_object, quiet_libraries, stop
+from tap_deepconverse.singer.state import check_state
+from tap_deepconverse.singer.stream_maps import Mapper
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.streams import STREAMS
-from tap_deepconverse.validation import config_problems, reasons_for, warn_of_unknown
+from tap_deepconverse.sync import FailedBotsError, sync_streams
+from tap_deepconverse.validation import check_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from types import FrameType
 
 
-class InvalidSettingsError(ConfigurationError):
-    """Replaces `ConfigValidationError`: the SDK would log that before the command can show it, perhaps to nowhere."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
+SCHEMAS = {stream.name: stream.schema for stream in STREAMS}
 
 
 class TapDeepConverse(Tap):
@@ -51,7 +44,7 @@ class TapDeepConverse(Tap):
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         each
         for each in Tap.capabilities
-        if each is not TapCapabilities.ACTIVATE_VERSION  # see `ExportStream`
+        if each not in {TapCapabilities.ACTIVATE_VERSION, PluginCapabilities.BATCH}  # see `ExportStream`
     ]
 
     @override
@@ -59,65 +52,59 @@ class TapDeepConverse(Tap):
         self,
         *,
         config: dict[str, Any] | None = None,
+        catalog: Any = None,
+        state: dict[str, Any] | None = None,
         parse_env_config: bool = False,
         validate_config: bool = True,
-        state: dict[str, Any] | None = None,
-        catalog: Any = None,
+        setup_mapper: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Check the settings and the state. A null setting counts as missing.
+        """Check the settings, the catalog and the state. A null setting counts as missing.
 
         Raises:
-            UnreadableStateError: If the state cannot be used.
+            ConfigurationError: If the state, the catalog or the stream maps cannot be used.
             ConfigValidationError: With a sentence for each setting to fix.
         """
-        keep_quiet()
-        is_env_read, fields = bool(parse_env_config), _fields_in(catalog)
         if state is not None:
-            check_state(state, [stream.name for stream in STREAMS])
+            check_state(state, SCHEMAS)
+        if isinstance(catalog, dict):
+            catalog = read_catalog(catalog, SCHEMAS)
         given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
+        failure: Exception | None = None
         try:
             super().__init__(
                 config=given,
+                catalog=catalog,
+                state=state,
                 parse_env_config=parse_env_config,
                 validate_config=validate_config,
-                state=state,
-                catalog=self._checked_catalog(catalog),
+                setup_mapper=False,  # stream maps are checked first
                 **kwargs,
             )
-            errors = self._problems(fields, is_env_read=is_env_read) if validate_config else []
-        except ConfigValidationError as error:
-            errors = self._problems(fields, is_env_read=is_env_read) or error.errors
-        except (AttributeError, IndexError, TypeError, ValueError) as error:
-            errors = reasons_for(error, given, self.config_jsonschema, is_env_read=is_env_read)
-            if not errors:
-                raise
-        if errors:
-            msg = "Config validation failed"
-            raise ConfigValidationError(msg, errors=errors, schema=self.config_jsonschema) from None
-        keep_metrics_quiet()
+        except (AttributeError, ConfigValidationError, ValueError) as error:
+            failure = error
+        if validate_config or failure:
+            added = {name: entry.schema.properties or {} for name, entry in (catalog or {}).items()}
+            fields = {name: {*ours["properties"], *added.get(name, ())} for name, ours in SCHEMAS.items()}
+            check_settings(
+                lambda: self.config, self.config_jsonschema, fields, failure, is_env_read=bool(parse_env_config)
+            )
+        if setup_mapper:
+            self.setup_mapper()
+        quiet_libraries()
         if catalog is not None and not any(stream.selected for stream in self.streams.values()):
-            self.logger.warning(NOTHING_SELECTED())
+            self.logger.warning("No stream is selected in the catalog, so nothing is read.")
 
-    def _problems(self, fields: Mapping[str, Collection[str]], *, is_env_read: bool) -> list[str]:
-        warn_of_unknown(
-            self.config, self.config_jsonschema, self.logger, is_env_read=is_env_read
-        )  # of `.env` too, which the SDK has read now
-        return config_problems(self.config, self.config_jsonschema, fields, is_env_read=is_env_read)
-
-    def _checked_catalog(self, catalog: Any) -> Any:
-        if not isinstance(catalog, dict):
-            return catalog
-        checked, others = checked_catalog(catalog, {stream.name: stream.schema for stream in STREAMS})
-        if others:
-            self.logger.warning(UNKNOWN_STREAMS(names=", ".join(map(repr, others))))
-        return checked
+    @override
+    def setup_mapper(self) -> None:
+        self.mapper = Mapper(plugin_config=dict(self.config), logger=self.logger)
+        self.mapper.register_raw_streams_from_catalog(self.catalog)
 
     @property
     @override
     def config(self) -> Mapping[str, Any]:
         """The settings, with the key hidden from their `repr` and no blanks around the bot names."""
-        config = _with_hidden_key(super().config)
+        config = _with_hidden_key({name: value for name, value in super().config.items() if value is not None})
         if isinstance(names := config.get("bot_names"), list):
             config["bot_names"] = [name.strip() if isinstance(name, str) else name for name in names]
         return MappingProxyType(config)
@@ -126,28 +113,58 @@ class TapDeepConverse(Tap):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # Private, as there is no public hook. The SDK writes a STATE in the middle of what the signal interrupts, even
         # before it has read the given one, and exits with success. Here each checkpoint has written a STATE.
-        terminate(signum, getattr(self, "message_writer", None))
+        stop(signum, getattr(self, "message_writer", None))
 
     @override
     def discover_streams(self) -> list[Stream]:
         # The same for every account, so no request is needed.
-        return [stream(self) for stream in STREAMS]
+        return [stream(self, self.exclusion) for stream in STREAMS]
+
+    @cached_property
+    def exclusion(self) -> Exclusion | None:
+        """What to remove from each record: of all streams together, to notice a name that matches nothing."""
+        names = self.config.get("exclude_metadata")
+        return Exclusion(names, tuple(SCHEMAS)) if names else None
+
+    @property
+    def _export_streams(self) -> list[ExportStream]:
+        return [stream for stream in self.streams.values() if isinstance(stream, ExportStream) and stream.selected]
+
+    def run(self) -> None:
+        """Read all selected streams at once, each at its own rate limit. Unlike `sync_all`, which goes one by one.
+
+        Raises:
+            FatalAPIError: If an error concerns all bots.
+            FailedBotsError: If some bots could not be read completely.
+        """
+        if self.state:
+            self.state_writer.write_state(self.state)
+        writer, streams = self.message_writer, self._export_streams
+        try:
+            sync_streams([[*stream.bots.values()] for stream in streams], self.config, writer)
+        finally:
+            if isinstance(writer, PageWriter):
+                writer.flush()
+        for sentence in self.exclusion.unmatched() if self.exclusion else ():
+            self.logger.warning("%s", sentence)
+        if self.failed_bots:
+            raise FailedBotsError(self.failed_bots)
 
     @property
     def failed_bots(self) -> dict[str, dict[str, str]]:
         """For each stream: the bots that could not be read completely, and why."""
-        streams = [stream for stream in self.streams.values() if isinstance(stream, ExportStream)]
-        return {stream.name: stream.extraction.failed for stream in streams if stream.extraction.failed}
+        failed = {stream.name: stream.failed_bots for stream in self._export_streams}
+        return {name: bots for name, bots in failed.items() if bots}
 
     @classmethod
     @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the files given as `--config`; raise `UnreadableFileError` if one holds no JSON object."""
+        """Read the files given as `--config`, each once: it may be a pipe."""
+        given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
         for path in value:
             if path != "ENV":
-                with Path(path).open(encoding="utf-8") as file:
-                    json_object(file, "--config")
-        return super().cb_config(ctx, param, value)
+                given.config.update(json_object(path, "--config") or {})
+        return given
 
     @classmethod
     @override
@@ -157,7 +174,7 @@ class TapDeepConverse(Tap):
             super().cb_test(ctx, param, value)
             return
         tap = cls._made(ctx.params["config"])
-        test = ConnectionTest(tuple(stream(tap) for stream in STREAMS), cls.plugin_version)
+        test = Check(tuple(stream(tap) for stream in STREAMS), cls.plugin_version)
         test.run()
         click.echo(test.report().encode())
         test.require_success()
@@ -167,12 +184,13 @@ class TapDeepConverse(Tap):
     @override
     def get_singer_command(cls) -> click.Command:
         command = super().get_singer_command()
-        for option in command.params:
-            if isinstance(option, click.Option) and option.name == "test":
-                option.help = (
-                    "Request a few records of each bot and stream, and print a report without the key and without data "
-                    "of conversations. --test=schema prints the schemas instead."
-                )
+        options = {option.name: option for option in command.params if isinstance(option, click.Option)}
+        options["test"].help = (
+            "Request a few records of each bot and stream, and print a report without the key and without data of "
+            "conversations. --test=schema prints the schemas instead."
+        )
+        for name in ("catalog", "state"):
+            options[name].type = click.STRING  # a path, that is read and closed in `invoke`
         return command
 
     @classmethod
@@ -180,37 +198,33 @@ class TapDeepConverse(Tap):
         try:
             return cls(config=given.config, parse_env_config=given.parse_env, **files)
         except ConfigValidationError as error:
-            raise InvalidSettingsError(error.errors) from None
+            # The SDK would log that one before `main` can show it, perhaps to nowhere.
+            raise ConfigurationError("\n".join(error.errors)) from None
 
     @classmethod
     @override
-    def invoke(
-        cls, *, config: Any = None, state: IO[str] | None = None, catalog: IO[str] | None = None, **options: Any
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        state: str | None = None,
+        catalog: str | None = None,
     ) -> None:
         """Run the tap from the command line.
 
         Raises:
-            UnreadableFileError: If a file holds no JSON object.
+            ConfigurationError: If settings or files cannot be used, with a line for each reason.
             FailedBotsError: If a bot could not be read completely.
-            InvalidSettingsError: With a sentence for each setting to fix.
         """
-        files: dict[str, Any] = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
-        if options.get("about"):
-            super().invoke(config=config, **options)
+        if about:
+            cls.print_about(about_format)
+            return
         cls.print_version(print_fn=cls.logger.info)
+        files = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
         tap = cls._made(config, **files)
-        tap.sync_all()
-        if tap.failed_bots:
-            raise FailedBotsError(tap.failed_bots)
-
-
-def _fields_in(catalog: Any) -> dict[str, set[str]]:
-    """Return the fields of each stream, with those that a catalog adds."""
-    fields = {stream.name: set(stream.schema["properties"]) for stream in STREAMS}
-    with suppress(AttributeError, KeyError, TypeError):  # `checked_catalog` reports an invalid catalog
-        for entry in catalog["streams"]:
-            fields.get(entry["tap_stream_id"], set()).update(entry["schema"]["properties"])
-    return fields
+        tap.run()
 
 
 def _with_hidden_key(config: Mapping[str, Any]) -> dict[str, Any]:

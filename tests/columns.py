@@ -6,6 +6,7 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any
 
+from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA
 from tests.warehouses import query_duckdb
 
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
 
     from sandbox.postgres import Database
 
-STREAMS = ("conversations", "messages")
 
 POSTGRES_CATALOGUE = f"""
 SELECT attname AS name, format_type(atttypid, atttypmod) AS type, quote_ident(attname) AS quoted FROM pg_attribute
-WHERE attrelid IN ('{SCHEMA}.conversations'::regclass, '{SCHEMA}.messages'::regclass) AND attnum > 0
+WHERE attrelid IN ({", ".join(f"'{SCHEMA}.{stream}'::regclass" for stream in STREAMS)}) AND attnum > 0
 """  # noqa: S608
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from hypothesis import settings
 
 from sandbox.archive import DAY, Archive
 from sandbox.server import Behaviour, Sandbox
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["database", "in_csv", "in_duckdb", "in_jsonl", "in_postgres", "new_databases"]
+
+settings.register_profile("any machine", deadline=None)  # no test depends on how fast the machine is
+settings.load_profile("any machine")
 
 LOGS = {"log", "stderr"}
 

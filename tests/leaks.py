@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sandbox.archive import TOPICS
-from sandbox.server import KEY
+from sandbox.contract import KEY
 
 OTHER_KEY = "S3CRET"
 """The key in tests whose answers hold the key."""
@@ -27,12 +27,5 @@ _planted = re.compile(
 
 
 def leaks(log: str) -> set[str]:
-    """Find what must not be in a log.
-
-    Args:
-        log: What was logged, by whatever level.
-
-    Returns:
-        What was found of the keys and of customers' data that the sandbox plants.
-    """
+    """Find what must not be in a log."""
     return set(_planted.findall(log))

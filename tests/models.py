@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import expected_rows
+from sandbox.contract import STREAMS
 from tests.conftest import NOW
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Expected:
 
     def __init__(self, sandbox: Sandbox, definitions: Definitions) -> None:
         self.definitions = definitions
-        self.sources = {stream: expected_rows(sandbox, stream) for stream in ("conversations", "messages")}
+        self.sources = {stream: expected_rows(sandbox, stream) for stream in STREAMS}
         for row in (row for rows in self.sources.values() for row in rows.values()):
             row.update({name: value.replace(tzinfo=None) for name, value in row.items() if hasattr(value, "tzinfo")})
         self.messages = self._messages()

@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class Seen:
-    """What has come by.
-
-    Attributes:
-        targets: To which host and port the proxy was asked to connect.
-        sent: All that clients have sent.
-    """
+    """What has come by."""
 
     def __init__(self) -> None:
         self.targets: list[str] = []
@@ -27,8 +22,8 @@ class Seen:
 
 
 @contextmanager
-def proxy() -> Iterator[tuple[Seen, str]]:
-    """Run a proxy; gives what it has seen, and its URL."""
+def proxy(refuses_with: int = 0) -> Iterator[tuple[Seen, str]]:
+    """Run a proxy, or one that refuses to connect with a status; gives what it has seen, and its URL."""
     seen = Seen()
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,6 +34,9 @@ def proxy() -> Iterator[tuple[Seen, str]]:
         def do_CONNECT(self) -> None:
             seen.targets.append(self.path)
             seen.sent += f"{self.requestline}\n{self.headers}".encode()
+            if refuses_with:
+                self.send_error(refuses_with)
+                return
             host, _, port = self.path.rpartition(":")
             with socket.create_connection((host, int(port))) as there:
                 self.send_response(200)

@@ -24,7 +24,7 @@ import yaml
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows
-from sandbox.server import KEY
+from sandbox.contract import KEY, STREAMS
 from tests.support import ROOT, table_cells
 
 if TYPE_CHECKING:
@@ -84,14 +84,7 @@ def blocks(heading: str) -> list[Block]:
 
 @dataclass
 class Folder:
-    """A folder in which recipes are followed.
-
-    Attributes:
-        path: The folder.
-        url: Where the Export API is.
-        variables: What else the environment holds.
-        programs: Folders of programs that are installed for the recipe.
-    """
+    """A folder in which recipes are followed."""
 
     path: Path
     url: str
@@ -114,7 +107,7 @@ class Folder:
         }
         done = subprocess.run(  # noqa: S603
             ["bash", "-c", command],  # noqa: S607
-            env=environment, cwd=self.path, capture_output=True, text=True, check=False, timeout=120,
+            env=environment, cwd=self.path, capture_output=True, text=True, check=False, timeout=1200,
         )  # fmt: skip
         sys.stderr.write(done.stderr + done.stdout)  # where it is searched for what must not be logged
         return done.returncode, done.stdout
@@ -167,7 +160,7 @@ def two_bots() -> Archive:
 def wrong_rows(sandbox: Sandbox, warehouse: Warehouse) -> list[str]:
     """Where a warehouse differs from the source, with the undocumented field where the tap puts it."""
     found = []
-    for stream in ("conversations", "messages"):
+    for stream in STREAMS:
         expected = expected_rows(sandbox, stream)
         for row in expected.values():
             row["additional_fields"] = {UNDOCUMENTED: row.pop(UNDOCUMENTED)} if UNDOCUMENTED in row else None
@@ -183,7 +176,7 @@ def states(project: Folder) -> set[str]:
 
 def bots_read_from(sandbox: Sandbox, day: str) -> set[str]:
     """The bots that were read from the beginning of a day on; forgets the requests so far."""
-    moment = str(int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp()))
+    moment = str(int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp()) - 1)
     found = {query["bot_name"] for query in sandbox.requests if query["start_time"] == moment}
     sandbox.requests.clear()
     return found

@@ -25,6 +25,7 @@ import click
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows
+from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA, warehouse_rows
 from sandbox.faults import Sometimes
 from sandbox.postgres import server
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from tests.support import Json
 
 TARGET = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
-STREAMS = ("conversations", "messages")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MOST_TRIES = 10
 BOTS = {"busy": 1000, "calm": 300, "small": 100, "single": 1, "silent": 0}
@@ -63,14 +63,6 @@ class Soak:
     """One source and one target, with chances of their own."""
 
     def __init__(self, seed: int, folder: Path, warehouse: Database, bots: Mapping[str, int]) -> None:
-        """Begin with bots that have a past, and an empty target.
-
-        Args:
-            seed: Decides how the API behaves and what goes wrong.
-            folder: Where to keep the settings and the state.
-            warehouse: An empty database to load into.
-            bots: The bots, and how many conversations each has had.
-        """
         self.folder = folder
         self.figures = Figures()
         self._random = choose = random.Random(seed)
@@ -81,10 +73,10 @@ class Soak:
             archive.add_bot(bot_name, conversations, now - 60 * DAY, now)
         self.faults = Sometimes(0.08, seed)
         behaviour = Behaviour(
-            choose.choice(SELECT_BY),
-            choose.choice(ORDERS),
-            choose.random() < 0.5,
-            choose.choice(TIME_FORMATS),
+            select_by=choose.choice(SELECT_BY),
+            order=choose.choice(ORDERS),
+            end_inclusive=choose.random() < 0.5,
+            times=choose.choice(TIME_FORMATS),
             requests_per_second=0,
             latency=0.02,
         )
@@ -97,14 +89,7 @@ class Soak:
         self._target.write_text(json.dumps(settings))
 
     def run(self, seconds: float) -> Figures:
-        """Sync again and again, and hold the target against the source at the end.
-
-        Args:
-            seconds: For how long.
-
-        Returns:
-            What happened.
-        """
+        """Sync again and again, and hold the target against the source at the end."""
         until = time.monotonic() + seconds
         with ExitStack() as stack:
             url = stack.enter_context(self.sandbox.running())

@@ -10,20 +10,27 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from singer_sdk.exceptions import FatalAPIError
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.json import serialize_json
 from typing_extensions import override
 
-from sandbox.server import KEY
+from sandbox.check import differences, expected_rows, received_rows
+from sandbox.contract import KEY, STREAMS
 from tap_deepconverse.__main__ import main
+from tap_deepconverse.api.retry import RetryPolicy
+from tap_deepconverse.client import ExportStream
 from tap_deepconverse.tap import TapDeepConverse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from singer_sdk.singerlib.messages import Message
+
+    from sandbox.server import Sandbox
 
 ROOT = Path(__file__).parent.parent
 TAP = Path(sys.executable).parent / "tap-deepconverse"
@@ -52,6 +59,11 @@ def table_cells(text: str) -> list[list[str]]:
 def one_window(url: str, *bot_names: str, **settings: Any) -> Json:
     """Settings under which each stream of a bot takes a single window."""
     return config_for(url, *bot_names, **{"end_date": "2026-01-02T00:00:00Z", **settings})
+
+
+def patience(**policy: float) -> AbstractContextManager[Any]:
+    """Let the tap wait less for an API that fails than it does by default."""
+    return mock.patch.object(ExportStream, "retry_policy", RetryPolicy(**policy))
 
 
 class Clock:
@@ -87,6 +99,18 @@ class Output:
 
     def bookmark(self, stream: str, bot_name: str = "bot") -> str | None:
         return bookmark_in(self.state, stream, bot_name)
+
+
+def lost(sandbox: Sandbox, *outputs: Output) -> list[str]:
+    """What a warehouse that received these outputs in turn would lack, or have wrong."""
+    received = Output([message for output in outputs for message in output.messages])
+    return [
+        f"{stream}: {difference}"
+        for stream in STREAMS
+        for difference in differences(
+            expected_rows(sandbox, stream), received_rows(received.records(stream), appended=True)
+        )
+    ]
 
 
 def bookmark_in(state: Json, stream: str, bot_name: str = "bot") -> str | None:
@@ -143,7 +167,7 @@ def command(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Com
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
         env=None if env is None else dict(env),
     )
     sys.stderr.write(done.stderr)  # where it is searched for what must not be logged

@@ -1,4 +1,7 @@
-"""The limit is used and kept, and whatever ends a run ends it soon."""
+"""Whatever ends a run ends it although requests are under way, with what was complete before.
+
+What hangs here hangs for longer than a test waits, so nothing depends on how fast the machine is.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pytest_httpserver import HTTPServer
-from werkzeug import Response
+from flask import request
 
 from sandbox.archive import DAY, Archive
-from tap_deepconverse.records.timestamps import format_time
+from sandbox.contract import ENDPOINTS
+from sandbox.faults import asked, error, page
+from tap_deepconverse.records.values import format_time
 from tests.conftest import NOW
 from tests.support import TAP, bookmark_in, command, config_for, sync
 
@@ -26,19 +30,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from werkzeug import Request
+    from flask import Response
 
     from tests.conftest import Serve, WriteJson
 
-SPAN: dict[str, Any] = {"start_date": "2026-09-11T00:00:00Z", "end_date": "2026-09-22T00:00:00Z"}
+SPAN: dict[str, Any] = {
+    "start_date": "2026-09-11T00:00:00Z", "end_date": "2026-09-22T00:00:00Z", "request_timeout": 900,
+}  # fmt: skip
+FOR_LONG = 900
+SOON = 200
 
 
-def test_a_strict_server_refuses_next_to_nothing(serve: Serve) -> None:
-    sandbox, url = serve(requests_per_second=20, latency=0.1)
-    output = sync(config_for(url, page_size=4, requests_per_second=20, **SPAN))
-    assert len(output.newest("conversations")) == 50
-    assert len(sandbox.requests) > 60
-    assert sandbox.refused <= 2
+def seconds(day: int, hour: int = 0, minute: int = 0) -> int:
+    return int(datetime(2026, 9, day, hour, minute, tzinfo=UTC).timestamp())
 
 
 def test_too_many_requests_slow_all_readers(serve: Serve, archive: Archive) -> None:
@@ -50,52 +54,30 @@ def test_too_many_requests_slow_all_readers(serve: Serve, archive: Archive) -> N
     assert sandbox.refused < 8 * len(sandbox.requests) / 5
 
 
-def test_a_busy_bot_is_read_in_full_pages(serve: Serve) -> None:
-    archive = Archive(seed=2)
-    archive.add_bot("bot", 3000, NOW - 90 * DAY, NOW)
-    sandbox, url = serve(archive)
-    config = config_for(
-        url, page_size=50, concurrency=2, start_date="2026-06-23T00:00:00Z", end_date="2026-09-22T00:00:00Z"
-    )
-    output = sync(config)
-    assert len(output.newest("conversations")) == 3000
-    asked = [query for query in sandbox.requests if query["endpoint"] == "conversations"]
-    assert len(asked) < 1.35 * 3000 / 50
-
-
 class Hanging:
-    """A server that answers for the first days of the span, and leaves all other requests hanging."""
+    """Answers for the first days of the span, and leaves all other requests hanging."""
 
-    def __init__(self, httpserver: HTTPServer) -> None:
-        self.answers_before = datetime(2026, 9, 14, tzinfo=UTC).timestamp()
+    def __init__(self) -> None:
         self.over = threading.Event()
         self.hanging = threading.Semaphore(0)
-        for stream in ("conversations", "messages"):
-            httpserver.expect_request(f"/conversations/export/v1/{stream}").respond_with_handler(self.answer)
-        self.url = httpserver.url_for("")
 
-    def answer(self, request: Request) -> Response:
-        start = int(request.args["start_time"])
-        if start >= self.answers_before:
+    def __call__(self, _: Response) -> Response:
+        start = int(asked()["start_time"])
+        if start >= seconds(14) - 1:
             self.hanging.release()
-            self.over.wait(30)
+            self.over.wait(FOR_LONG)
         pad = "x" * 2000
-        data = [{"_id": f"{start}-{n}", "lastActionAt": start + 60, "time": start, "pad": pad} for n in range(200)]
-        return Response(json.dumps({"data": data, "cursor": None}), content_type="application/json")
+        return page(
+            [{"_id": f"{start}-{n}", "lastActionAt": start + 60, "time": start, "pad": pad} for n in range(200)]
+        )
 
 
 @pytest.fixture
-def httpserver() -> Iterator[HTTPServer]:
-    """A server that can answer while it leaves others hanging."""
-    with HTTPServer(threaded=True) as server:
-        yield server
-
-
-@pytest.fixture
-def hanging(httpserver: HTTPServer) -> Iterator[Hanging]:
-    server = Hanging(httpserver)
-    yield server
-    server.over.set()
+def hanging(serve: Serve) -> Iterator[tuple[Hanging, str]]:
+    sandbox, url = serve()
+    sandbox.fault = fault = Hanging()
+    yield fault, url
+    fault.over.set()
 
 
 @contextmanager
@@ -111,31 +93,45 @@ def tap_running(config: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]
 
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_soon_with_the_last_checkpoint_and_not_as_a_success(
-    hanging: Hanging, write_json: WriteJson, tmp_path: Path, signal_: signal.Signals
+    hanging: tuple[Hanging, str], write_json: WriteJson, tmp_path: Path, signal_: signal.Signals
 ) -> None:
-    config = write_json(config_for(hanging.url, window_days=1, **SPAN))
+    config = write_json(config_for(hanging[1], window_days=1, **SPAN))
     output, log = tmp_path / "output", tmp_path / "log"
     with tap_running(config, tmp_path) as tap:
-        assert hanging.hanging.acquire(timeout=20)
+        assert hanging[0].hanging.acquire(timeout=SOON)
         while b'"lastActionAt","replication_key_value":"2026-09-13' not in output.read_bytes():
             time.sleep(0.01)
-        began = time.monotonic()
         tap.send_signal(signal_)
-        assert tap.wait(20) == 128 + signal_
-        assert time.monotonic() - began < 10
+        assert tap.wait(SOON) == 128 + signal_
     messages = [json.loads(line) for line in output.read_bytes().splitlines()]
     state = [message["value"] for message in messages if message["type"] == "STATE"][-1]
     first_days = {message["record"]["_id"] for message in messages if message["type"] == "RECORD"}
-    assert bookmark_in(state, "conversations") == format_time(datetime(2026, 9, 13, 0, 1, tzinfo=UTC))
+    assert bookmark_in(state, "conversations") == format_time(datetime(2026, 9, 13, 0, 0, 59, tzinfo=UTC))
     assert len(first_days) == 3 * 200
     said = log.read_text()
     sys.stderr.write(said)
-    assert f"Stopped by {signal_.name}. The next run goes on from the last checkpoint." in said
+    assert f"Stopped by {signal_.name}. The next run goes on from the last state that the loader confirmed." in said
     assert "Traceback" not in said
 
 
-def test_a_target_that_dies_ends_it_soon(hanging: Hanging, write_json: WriteJson, tmp_path: Path) -> None:
-    config = write_json(config_for(hanging.url, window_days=1, **SPAN))
+def test_ctrl_c_as_meltano_passes_it_on_leaves_one_line(hanging: tuple[Hanging, str], write_json: WriteJson) -> None:
+    """The whole group gets SIGINT, so the target is gone; SIGTERM follows at once."""
+    config = write_json(config_for(hanging[1], window_days=1, **SPAN))
+    reader, writer = os.pipe()
+    with subprocess.Popen([TAP, "--config", config], stdout=writer, stderr=subprocess.PIPE, text=True) as tap:  # noqa: S603
+        os.close(writer)
+        assert hanging[0].hanging.acquire(timeout=SOON)
+        os.close(reader)
+        tap.send_signal(signal.SIGINT)
+        tap.send_signal(signal.SIGTERM)
+        _, said = tap.communicate(timeout=20)
+    assert tap.returncode == 128 + signal.SIGINT or "The target has stopped reading" in said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+
+
+def test_a_target_that_dies_ends_it_soon(hanging: tuple[Hanging, str], write_json: WriteJson, tmp_path: Path) -> None:
+    config = write_json(config_for(hanging[1], window_days=1, **SPAN))
     reader, writer = os.pipe()
     with (
         (tmp_path / "log").open("wb") as log,
@@ -143,16 +139,12 @@ def test_a_target_that_dies_ends_it_soon(hanging: Hanging, write_json: WriteJson
     ):
         os.close(writer)
         os.read(reader, 100)
-        assert hanging.hanging.acquire(timeout=20)
-        began = time.monotonic()
+        assert hanging[0].hanging.acquire(timeout=SOON)
         os.close(reader)
-        assert tap.wait(20) == 1
-        assert time.monotonic() - began < 10
+        assert tap.wait(SOON) == 1
     said = (tmp_path / "log").read_text()
     sys.stderr.write(said)
-    assert said.rstrip().endswith(
-        "| The target has stopped reading: see its log. The next run goes on from the last checkpoint."
-    )
+    assert "| The target has stopped reading: see its log. The next run goes on" in said.splitlines()[-1]
     assert "Traceback" not in said
 
 
@@ -164,35 +156,32 @@ def test_a_target_that_hangs_does_not_keep_it_from_ending(serve: Serve, write_js
     reader, writer = os.pipe()
     with subprocess.Popen([TAP, "--config", config], stdout=writer, stderr=subprocess.DEVNULL) as tap:  # noqa: S603
         os.close(writer)
-        asked = -1
-        while asked < 3 or len(sandbox.requests) > asked:
-            asked = len(sandbox.requests)
+        so_far = -1
+        while so_far < 3 or len(sandbox.requests) > so_far:
+            so_far = len(sandbox.requests)
             time.sleep(0.5)
         # Nobody takes the records, so nothing more is asked for.
-        assert asked < 60
-        began = time.monotonic()
+        assert so_far < 60
         tap.send_signal(signal.SIGTERM)
-        assert tap.wait(20) == 128 + signal.SIGTERM
-        assert time.monotonic() - began < 10
+        assert tap.wait(SOON) == 128 + signal.SIGTERM
     os.close(reader)
 
 
-def test_an_error_in_one_reader_ends_it_soon_while_others_hang(httpserver: HTTPServer, write_json: WriteJson) -> None:
+def test_an_error_in_one_reader_ends_it_soon_while_others_hang(serve: Serve, write_json: WriteJson) -> None:
     over = threading.Event()
 
-    def answer(request: Request) -> Response:
-        if request.args["start_time"] == str(1_789_171_200):
-            return Response('{"message": "Forbidden"}', status=403)
-        over.wait(30)
-        return Response('{"data": [], "cursor": null}')
+    def answer(_: Response) -> Response:
+        if request.path == ENDPOINTS["messages"].path or int(asked()["start_time"]) in {seconds(12), seconds(12) - 1}:
+            return error(403, "Forbidden")
+        over.wait(FOR_LONG)
+        return page([])
 
-    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
-    began = time.monotonic()
-    done = command("--config", write_json(config_for(httpserver.url_for(""), window_days=1, **SPAN)))
+    sandbox, url = serve()
+    sandbox.fault = answer
+    done = command("--config", write_json(config_for(url, window_days=1, **SPAN)))
     over.set()
     assert done.status == 1
     assert "check `api_key`" in done.log
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("handler", [signal.SIGTERM, signal.SIGINT])
@@ -207,24 +196,27 @@ def test_a_signal_while_the_tap_is_made_writes_nothing(handler: signal.Signals, 
         "from tap_deepconverse.__main__ import main\n"
         "main()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=300, check=False)  # noqa: S603
     assert done.returncode == 128 + handler
     assert done.stdout == b""
 
 
 def test_one_window_that_fails_for_good_keeps_nothing_before_it_from_the_checkpoint(
-    httpserver: HTTPServer, write_json: WriteJson
+    serve: Serve, write_json: WriteJson
 ) -> None:
-    def answer(request: Request) -> Response:
-        start = int(request.args["start_time"])
-        if start == int(datetime(2026, 9, 17, tzinfo=UTC).timestamp()):
-            return Response('{"message": "Payload Too Large"}', status=413)
-        time.sleep(0.2)
-        found = [{"_id": str(start), "lastActionAt": start + 60}]
-        return Response(json.dumps({"data": found, "cursor": None}))
+    noon = seconds(17, 12)
 
-    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(answer)
-    done = command("--config", write_json(config_for(httpserver.url_for(""), window_days=1, **SPAN)))
+    def answer(_: Response) -> Response:
+        start, end = int(asked()["start_time"]), int(asked()["end_time"])
+        if start <= noon < end:
+            return error(413, "Payload Too Large")
+        time.sleep(0.2)
+        return page([{"_id": f"{start}", "lastActionAt": start + 60, "time": start + 60}] if start + 60 < end else [])
+
+    sandbox, url = serve()
+    sandbox.fault = answer
+    done = command("--config", write_json(config_for(url, window_days=1, **SPAN)))
     assert done.status == 1
     assert "Payload Too Large" in done.log
-    assert bookmark_in(done.state, "conversations") == format_time(datetime(2026, 9, 16, 0, 1, tzinfo=UTC))
+    bookmark = str(bookmark_in(done.state, "conversations"))
+    assert "2026-09-15T23:59" <= bookmark < "2026-09-17T12"

@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +19,7 @@ import yaml
 
 from sandbox.archive import DAY, Archive
 from sandbox.check import differences, expected_rows
-from sandbox.server import KEY, Sandbox
+from sandbox.contract import KEY, STREAMS
 from tests.leaks import leaks
 from tests.support import ROOT, config_for, sync
 from tests.warehouses import DUCKDB, Warehouse, program
@@ -25,8 +27,8 @@ from tests.warehouses import DUCKDB, Warehouse, program
 if TYPE_CHECKING:
     from tests.conftest import Serve, WriteJson
 
-STREAMS = ("conversations", "messages")
-WAREHOUSES = ("in_jsonl", "in_csv", "in_duckdb", "in_postgres")
+NONE: dict[str, list[str]] = {stream: [] for stream in STREAMS}
+START = f"{datetime.now(UTC) - timedelta(days=40):%Y-%m-%d}"
 OF_THE_EXTRACTOR = "    settings_group_validation:"
 BOTS = ("bot", "other")
 
@@ -41,91 +43,38 @@ def archive() -> Archive:
     return archive
 
 
-def load_twice(served: tuple[Sandbox, str], warehouse: Warehouse, folder: Path) -> None:
-    """Load, let the bots talk on, load again: each time the target holds just what the source holds."""
-    sandbox, url = served
-    source = folder / "tap.json"
-    source.write_text(json.dumps(config_for(url, *BOTS, page_size=100)))
-
-    state = warehouse.load(source)
-    first = {stream: warehouse.rows(stream) for stream in STREAMS}
-    for stream in STREAMS:
-        assert differences(expected_rows(sandbox, stream), first[stream]) == []
+@pytest.mark.parametrize(
+    ("warehouse", "times"),
+    [("in_jsonl", "fraction"), ("in_csv", "iso"), ("in_duckdb", "seconds"), ("in_postgres", "milliseconds")],
+)
+def test_what_a_target_holds_is_what_the_source_holds_after_each_run(
+    serve: Serve, write_json: WriteJson, request: pytest.FixtureRequest, warehouse: str, times: str
+) -> None:
+    into: Warehouse = request.getfixturevalue(warehouse)
+    sandbox, url = serve(times=times)
+    source = write_json(config_for(url, *BOTS, page_size=100, start_date=START))
+    state = into.load(source)
+    first = {stream: into.rows(stream) for stream in STREAMS}
+    assert {stream: differences(expected_rows(sandbox, stream), first[stream]) for stream in STREAMS} == NONE
     full = len(sandbox.requests)
 
     sandbox.archive.live(sandbox.archive.lived_until + 20_000)
-    warehouse.load(source, state)
-    second = {stream: warehouse.rows(stream) for stream in STREAMS}
-    for stream in STREAMS:
-        assert differences(expected_rows(sandbox, stream), second[stream]) == []
-        assert len(second[stream]) > len(first[stream])
+    into.load(source, state)
+    second = {stream: into.rows(stream) for stream in STREAMS}
+    assert {stream: differences(expected_rows(sandbox, stream), second[stream]) for stream in STREAMS} == NONE
+    assert all(len(second[stream]) > len(first[stream]) for stream in STREAMS)
     assert any(second["conversations"][key] != row for key, row in first["conversations"].items())
     assert len(sandbox.requests) - full < full
 
 
-@pytest.mark.parametrize(
-    ("warehouse", "times"),
-    [
-        ("in_jsonl", "fraction"),
-        ("in_csv", "digits"),
-        ("in_duckdb", "seconds"),
-        ("in_postgres", "milliseconds"),
-        ("in_postgres", "iso"),
-    ],
-)
-def test_into(serve: Serve, tmp_path: Path, request: pytest.FixtureRequest, warehouse: str, times: str) -> None:
-    load_twice(serve(times=times), request.getfixturevalue(warehouse), tmp_path)
-
-
-@pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_undocumented_fields_have_a_column(
+@pytest.mark.parametrize("warehouse", ["in_jsonl", "in_csv", "in_duckdb", "in_postgres"])
+def test_what_is_odd_and_what_is_undocumented_loads(
     serve: Serve, archive: Archive, write_json: WriteJson, request: pytest.FixtureRequest, warehouse: str
 ) -> None:
+    """Whatever `outMsg`, `userInput` and `metadata` turn out to be loads; what a target can hold arrives as it is."""
     into: Warehouse = request.getfixturevalue(warehouse)
     _, url = serve()
-    for conversation in archive.conversations["bot"].values():
-        conversation["rating"] = {"stars": 5}
-    into.load(write_json(config_for(url, "bot", exclude_metadata=["browser_userMeta.email", "__sys_user*"])))
-    rows = into.rows("conversations").values()
-    assert [row["additional_fields"] for row in rows] == [{"rating": {"stars": 5}}] * 150
-    assert all(row["metadata"]["browser_userMeta"].keys() == {"plan"} for row in rows)
-    assert not any(name.startswith("__sys_user") for row in rows for name in row["metadata"])
-
-
-@pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_odd_shapes_load(
-    serve: Serve, archive: Archive, write_json: WriteJson, request: pytest.FixtureRequest, warehouse: str
-) -> None:
-    """What the documentation leaves open of `outMsg`, `userInput` and `metadata` loads, whatever it turns out to be."""
-    into: Warehouse = request.getfixturevalue(warehouse)
-    _, url = serve()
-    shapes: list[Any] = [{"text": 'a "quoted"\ntext, with more'}, ["a", {"b": None}], "plain, text\n", None, "(no json"]
-    for records, field in (
-        (archive.messages, "outMsg"),
-        (archive.messages, "userInput"),
-        (archive.conversations, "metadata"),
-    ):
-        for record, shape in zip(records["bot"].values(), shapes * 1000, strict=False):
-            record[field] = shape
-    into.load(write_json(config_for(url, "bot")))
-
-    messages = into.rows("messages")
-    for key, message in archive.messages["bot"].items():
-        assert messages[key]["outmsg"] == messages[key]["userinput"] == message["outMsg"]
-    conversations = into.rows("conversations")
-    for key, conversation in archive.conversations["bot"].items():
-        shape = conversation["metadata"]
-        assert conversations[key]["metadata"] == (shape if isinstance(shape, dict | None) else {"value": shape})
-
-
-@pytest.mark.parametrize("warehouse", WAREHOUSES)
-def test_odd_data_loads(
-    serve: Serve, archive: Archive, write_json: WriteJson, request: pytest.FixtureRequest, warehouse: str
-) -> None:
-    """What a target can hold arrives as it is."""
     nul = "\ufffd" if warehouse == "in_postgres" else "\0"
-    into: Warehouse = request.getfixturevalue(warehouse)
-    _, url = serve()
     odd = {
         "text": "\x1b[31m\r\n\t \u2028 \x7f 😀 ﷽",
         "": "no name",
@@ -134,17 +83,27 @@ def test_odd_data_loads(
         "deep": json.loads("[" * 200 + "]" * 200),
         "many": {str(number): number for number in range(2_000)},
     }
-    conversation, *_ = archive.conversations["bot"].values()
-    message, *_ = archive.messages["bot"].values()
-    conversation["metadata"] = {**odd, "nul": "a\0b"}
-    conversation["tags"] = ["a\0b"]
-    message["userInput"] = "a\0b 😀"
-    into.load(write_json(config_for(url, "bot")))
+    shapes: list[Any] = [{"text": 'a "quoted"\ntext, with more'}, ["a", {"b": None}], "plain, text\n", None, "(no json"]
+    for message, shape in zip(archive.messages["bot"].values(), cycle(shapes), strict=False):
+        message |= {"outMsg": shape, "userInput": shape}
+    strange, *conversations = archive.conversations["bot"].values()
+    strange |= {"metadata": {**odd, "nul": "a\0b"}, "tags": ["a\0b"], "rating": {"stars": 5}}
+    for number, conversation in enumerate(conversations):
+        conversation["rating"] = {"stars": 5}
+        if number % 2:
+            conversation["metadata"] = shapes[number % len(shapes)]
+    into.load(write_json(config_for(url, "bot", start_date=START)))
 
-    row = into.rows("conversations")[conversation["_id"]]
+    messages, rows = into.rows("messages"), into.rows("conversations")
+    for key, message in archive.messages["bot"].items():
+        assert messages[key]["outmsg"] == messages[key]["userinput"] == message["outMsg"]
+    assert [row["additional_fields"] for row in rows.values()] == [{"rating": {"stars": 5}}] * 150
+    row = rows.pop(strange["_id"])
     assert row["metadata"] == {**odd, "nul": f"a{nul}b"}
     assert row["tags"] == [f"a{nul}b"]
-    assert into.rows("messages")[message["_id"]]["userinput"] == f"a{nul}b 😀"
+    for conversation in conversations:
+        shape = conversation["metadata"]
+        assert rows[conversation["_id"]]["metadata"] == (shape if isinstance(shape, dict | None) else {"value": shape})
 
 
 class RunMeltano(Protocol):
@@ -171,7 +130,7 @@ def meltano(tmp_path: Path) -> RunMeltano:
             "TAP_DEEPCONVERSE_API_KEY": KEY,
             "TAP_DEEPCONVERSE_API_URL": url,
             "TAP_DEEPCONVERSE_BOT_NAMES": json.dumps(bot_names),
-            "TAP_DEEPCONVERSE_START_DATE": "2026-01-01",
+            "TAP_DEEPCONVERSE_START_DATE": START,
             "TAP_DEEPCONVERSE_REQUESTS_PER_SECOND": "1000",
             **variables,
         }
@@ -186,7 +145,7 @@ def meltano(tmp_path: Path) -> RunMeltano:
 
 
 def test_what_meltano_selects_and_declares_is_what_leaves(
-    serve: Serve, archive: Archive, in_postgres: Warehouse, meltano: RunMeltano
+    serve: Serve, archive: Archive, in_postgres: Warehouse, meltano: RunMeltano, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, url = serve()
     for conversation in archive.conversations["bot"].values():
@@ -197,6 +156,9 @@ def test_what_meltano_selects_and_declares_is_what_leaves(
         "TAP_DEEPCONVERSE__SCHEMA": json.dumps({"conversations": columns}),
     }
     meltano("target-postgres", url, "bot", **extras, **place_of(in_postgres))
+    log = capsys.readouterr().err
+    assert "Beginning sync of 'conversations'" in log
+    assert not [line for line in log.splitlines() if "METRIC" in line and "target-postgres" not in line]
     rows = in_postgres.rows("conversations")
     assert rows.keys() == archive.conversations["bot"].keys()
     for row in rows.values():
@@ -213,26 +175,15 @@ def place_of(warehouse: Warehouse) -> dict[str, str]:
     return {f"{warehouse.target.replace('-', '_').upper()}_{name.upper()}": warehouse.settings[name]}
 
 
-def test_the_log_level_holds_through_meltano(
-    serve: Serve, meltano: RunMeltano, in_jsonl: Warehouse, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _, url = serve()
-    meltano(in_jsonl.target, url, "bot", **place_of(in_jsonl))
-    loud = capsys.readouterr().err
-    assert "Beginning sync of 'conversations'" in loud
-    assert "METRIC" not in loud
-    meltano(in_jsonl.target, url, "bot", **place_of(in_jsonl), TAP_DEEPCONVERSE_LOGLEVEL="WARNING")
-    assert "Beginning sync" not in capsys.readouterr().err
-
-
 def test_duckdb_is_set_up_as_the_recipe_has_it() -> None:
     lines = (ROOT / "sandbox/duckdb.txt").read_text().splitlines()
     assert DUCKDB["pip_url"] == " ".join(line.split(";")[0] for line in lines if not line.startswith("#"))
 
 
 def test_the_masking_of_the_docs_as_it_is_written(
-    serve: Serve, archive: Archive, in_postgres: Warehouse, meltano: RunMeltano
+    serve: Serve, archive: Archive, in_postgres: Warehouse, meltano: RunMeltano, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """And the log level holds through Meltano."""
     _, url = serve()
     (recipe,) = re.findall(r"```yaml\n(    config: .*?)```", (ROOT / "docs/privacy.md").read_text(), re.DOTALL)
     without_metadata, without_email, *others = archive.conversations["bot"].values()
@@ -242,8 +193,9 @@ def test_the_masking_of_the_docs_as_it_is_written(
         conversation["undocumented"] = conversation["metadata"]["browser_userMeta"]["email"]
     for message in archive.messages["bot"].values():
         message["undocumented"] = "customer1@example.com"
-    salt = {"TAP_DEEPCONVERSE_STREAM_MAP_CONFIG": '{"salt": "pepper"}'}
+    salt = {"TAP_DEEPCONVERSE_STREAM_MAP_CONFIG": '{"salt": "pepper"}', "TAP_DEEPCONVERSE_LOGLEVEL": "WARNING"}
     meltano("target-postgres", url, "bot", config=recipe, **salt, **place_of(in_postgres))
+    assert "Beginning sync" not in capsys.readouterr().err
     without_meltano = yaml.safe_load(recipe)["config"]
     output = sync(config_for(url, "bot", stream_map_config={"salt": "pepper"}, **without_meltano))
     assert output.records("messages")

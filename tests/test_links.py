@@ -61,23 +61,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert broken_in(page) == []
 
 
-def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
-    text = """# One (two) `three`
-[a](#one-two-three) [b](#none) [c](https://x.example) [d](page.md#one-two-three-1 "title") `[e](none)` [f](../tests)
-```
-[g](none)
-# None
-```
-## One two *three*
-<img src="none.svg"> [h](page.md#None)
-[i]: none.txt
-"""
-    (tmp_path / "page.md").write_text(text)
-    assert anchors_of(text) == {"one-two-three", "one-two-three-1"}
-    found = broken_in(tmp_path / "page.md", tmp_path.resolve())
-    assert found == ["#none", "../tests", "none.svg", "page.md#None", "none.txt"]
-
-
 def test_the_release_checklist_names_all_places_of_the_address() -> None:
     checklist = (ROOT / "docs" / "release.md").read_text().split("## Each time")[0]
     text = {str(path.relative_to(ROOT)): path.read_bytes() for path in all_files() if path.suffix != ".pyc"}

@@ -54,5 +54,5 @@ def test_the_state_that_is_shown_is_one_that_a_run_goes_on_from(
     settings = config_for(url, bot_name, start_date="2026-01-01T00:00:00Z")
     done = command("--config", write_json(settings), "--state", write_json(state, "state.json"))
     assert done.status == 0
-    assert "records from 2026-03-06 10:00" in done.log  # the lookback before the bookmark
+    assert "records from 2026-03-06 10:04" in done.log  # the lookback before what is complete
     assert "WARNING" not in done.log

@@ -37,6 +37,7 @@ ONLY_AT_THE_HUB = {"domain_url", "keywords", "maintenance_status", "quality", "s
 """Fields that Meltano Hub asks for, and that the schema of `meltano.yml` does not know."""
 
 OFFLINE = {
+    "PYTHONPATH": "",  # what is installed is run
     "PIP_NO_INDEX": "1",
     "UV_OFFLINE": "1",
     "UV_NO_CACHE": "1",
@@ -48,7 +49,7 @@ OFFLINE = {
 def run(*command: str | Path, cwd: Path | None = None, **env: str) -> str:
     """Run a command that has to succeed, without a network; gives its standard output."""
     done = subprocess.run(  # noqa: S603
-        command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **OFFLINE, **env}
+        command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False, env={**os.environ, **OFFLINE, **env}
     )
     sys.stderr.write(done.stderr)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -177,12 +178,6 @@ def test_every_dependency_has_a_lower_bound_to_try() -> None:
     assert len(pins) == len(PROJECT["dependencies"]) + 1
     assert len({pin.split("==")[0] for pin in pins}) == len(pins)
     assert not any(pin.endswith("==99") for pin in pins)
-
-
-@pytest.mark.parametrize("line", ["click", "click<9", "click>=8,>=9"])
-def test_a_dependency_without_one_is_refused(line: str) -> None:
-    with pytest.raises(ValueError, match="needs one lower bound"):
-        oldest.lower_bound(line)
 
 
 def test_a_release_needs_its_tag_version_changelog_and_address(tmp_path: Path) -> None:

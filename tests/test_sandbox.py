@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,28 +15,30 @@ import requests
 
 from sandbox.archive import DAY, Archive, sample_archive
 from sandbox.check import Rows, differences, received_rows
-from sandbox.server import KEY, ORDERS, SELECT_BY
+from sandbox.contract import CURSOR, DATA, ENDPOINTS, KEY, KEY_HEADER, parameters
+from sandbox.server import ORDERS, SELECT_BY
 from tests.conftest import NOW
 from tests.support import ROOT
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
 
-PATH = "/conversations/export/v1/conversations"
 ALL: dict[str, Any] = {"start_time": 0, "end_time": NOW // 1000 + 1, "bot_name": "bot"}
 
 
-def ask(url: str, path: str = PATH, key: str = KEY, **parameters: Any) -> requests.Response:
-    return requests.get(url + path, {**ALL, **parameters}, headers={"x-api-key": key}, timeout=10)
+def ask(url: str, stream: str = "conversations", key: str = KEY, **query: Any) -> requests.Response:
+    path = ENDPOINTS[stream].path if stream in ENDPOINTS else stream
+    cookies, query = query.pop("cookies", None), parameters(**{**ALL, **query})
+    return requests.get(url + path, query, headers={KEY_HEADER: key}, cookies=cookies, timeout=600)
 
 
-def read_all(url: str, path: str = PATH, **parameters: Any) -> list[dict[str, Any]]:
+def read_all(url: str, stream: str = "conversations", **query: Any) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     cursor = None
     while True:
-        page = ask(url, path, cursor=cursor, **parameters).json()
-        records += page["data"]
-        cursor = page["cursor"]
+        page = ask(url, stream, cursor=cursor, **query).json()
+        records += page[DATA]
+        cursor = page[CURSOR]
         if cursor is None:
             return records
 
@@ -49,26 +53,7 @@ def test_the_same_seed_gives_the_same_data_and_life_goes_on() -> None:
     for bot_name, conversations in one.conversations.items():
         assert conversations.keys() > before[bot_name].keys()
         assert any(conversations[key] != old for key, old in before[bot_name].items())
-    last = max(m["time"] for m in one.messages["r3-218210"].values())
-    assert last <= one.lived_until
-
-
-def test_the_data_is_lifelike() -> None:
-    archive = sample_archive(10_000, 120, now=datetime(2026, 9, 1, tzinfo=UTC))
-    conversations = [c for records in archive.conversations.values() for c in records.values()]
-    messages = [m for records in archive.messages.values() for m in records.values()]
-    assert len(archive.conversations) == 2
-    assert len(conversations) == 10_000
-    assert 3 < len(messages) / len(conversations) < 6
-    assert len({c["locale"] for c in conversations}) == 5
-    for tag, share in (("resolved", 0.52), ("informed", 0.21), ("liveChat", 0.15)):
-        assert abs(sum(tag in c["tags"] for c in conversations) / len(conversations) - share) < 0.02
-    assert all(c["startTime"] <= c["lastActionAt"] for c in conversations)
-    assert (
-        {type(m["outMsg"]) for m in messages}
-        == {type(m["userInput"]) for m in messages}
-        == {str, dict, list, type(None)}
-    )
+    assert max(m["time"] for m in one.messages["r3-218210"].values()) <= one.lived_until
 
 
 def test_pages_and_cursors(serve: Serve, archive: Archive) -> None:
@@ -76,16 +61,11 @@ def test_pages_and_cursors(serve: Serve, archive: Archive) -> None:
     records = read_all(url, per_page=7)
     assert len(records) == 50
     assert {record["_id"] for record in records} == archive.conversations["bot"].keys()
-    first = ask(url, per_page=7).json()
-    assert len(first["data"]) == 7
-    assert ask(url, per_page=50).json()["cursor"] is None
-
-
-def test_messages_of_one_conversation(serve: Serve) -> None:
-    _, url = serve()
-    messages = read_all(url, "/conversations/export/v1/messages", per_page=10)
+    assert len(ask(url, per_page=7).json()[DATA]) == 7
+    assert ask(url, per_page=50).json()[CURSOR] is None
+    messages = read_all(url, "messages", per_page=10)
     wanted = messages[0]["conversationId"]
-    some = read_all(url, "/conversations/export/v1/messages", conversation_id=wanted)
+    some = read_all(url, "messages", conversation_id=wanted)
     assert {m["_id"] for m in some} == {m["_id"] for m in messages if m["conversationId"] == wanted}
 
 
@@ -101,7 +81,7 @@ def test_messages_of_one_conversation(serve: Serve) -> None:
         (400, {"per_page": 1001}),
         (400, {"cursor": "!"}),
         (404, {"bot_name": "unknown"}),
-        (404, {"path": "/conversations/export/v1/bots"}),
+        (404, {"stream": "/conversations/export/v1/bots"}),
     ],
 )
 def test_errors_are_in_the_gateways_style(serve: Serve, status: int, request_: dict[str, Any]) -> None:
@@ -111,25 +91,24 @@ def test_errors_are_in_the_gateways_style(serve: Serve, status: int, request_: d
     assert list(answer.json()) == ["message"]
 
 
-def test_three_requests_a_second_for_each_endpoint(serve: Serve) -> None:
-    _, url = serve(requests_per_second=3)
-    answers = [ask(url) for _ in range(4)]
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[-1].headers["Retry-After"] == "1"
-    assert answers[-1].json() == {"message": "Too Many Requests"}
-    assert ask(url, "/conversations/export/v1/messages").status_code == 200
+def test_so_many_requests_for_each_endpoint(serve: Serve) -> None:
+    _, url = serve(requests_per_second=1)
+    answers = [ask(url) for _ in range(20)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert answers[0].ok
+    assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
+    assert ask(url, "messages").status_code == 200
 
 
 @pytest.mark.parametrize("select_by", SELECT_BY)
-@pytest.mark.parametrize("end_inclusive", [True, False])
-def test_the_window(serve: Serve, archive: Archive, select_by: str, end_inclusive: bool) -> None:  # noqa: FBT001
-    _, url = serve(select_by=select_by, end_inclusive=end_inclusive)
-    edge = sorted(c[select_by] // 1000 for c in archive.conversations["bot"].values())[25]
-    below, above = read_all(url, end_time=edge), read_all(url, start_time=edge)
-    assert all(record[select_by] <= edge for record in below)
-    assert all(record[select_by] >= edge for record in above)
-    at_the_edge = [record for record in below if record[select_by] == edge]
-    assert bool(at_the_edge) == end_inclusive
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_the_window(serve: Serve, archive: Archive, select_by: str, is_inside: bool) -> None:  # noqa: FBT001
+    _, url = serve(select_by=select_by, end_inclusive=is_inside, start_inclusive=is_inside, times="milliseconds")
+    edge = NOW // 1000 - 86_400
+    archive.begin("bot", edge * 1000)
+    for found in (read_all(url, end_time=edge), read_all(url, start_time=edge)):
+        assert any(record[select_by] == edge * 1000 for record in found) == is_inside
+    assert all(record[select_by] >= edge * 1000 for record in read_all(url, start_time=edge))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -166,6 +145,52 @@ def test_the_writing_of_times(serve: Serve, times: str, written: Any) -> None:
     assert record["startTime"] == record["lastActionAt"] == written
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "statuses"),
+    [
+        ({"refuses_future": True, "clock_behind": 3600}, [400]),
+        ({"forbidden": ("bot",)}, [403]),
+        ({"forbidden": ("messages",)}, [200]),
+        ({"hiccup": 2}, [200, 403, 200]),
+    ],
+)
+def test_what_is_refused(serve: Serve, behaviour: dict[str, Any], statuses: list[int]) -> None:
+    _, url = serve(**behaviour)
+    answers = [ask(url, end_time=int(time.time())) for _ in statuses]
+    assert [answer.status_code for answer in answers] == statuses
+    date = parsedate_to_datetime(answers[0].headers["Date"]).timestamp()
+    assert date + behaviour.get("clock_behind", 0) <= time.time() + 1
+
+
+def test_how_much_comes(serve: Serve) -> None:
+    assert len(read_all(serve(per_query=20)[1], per_page=7)) == 20
+    assert len(ask(serve(per_page=5)[1]).json()[DATA]) == 5
+    span: dict[str, Any] = {"start_time": NOW // 1000 - 3600, "end_time": NOW // 1000 - 3599}
+    days, no_start, no_end = (
+        len(read_all(serve(edges=edges)[1], **span)) for edges in ("days", "no start_time", "no end_time")
+    )
+    assert no_start > days > no_end
+    assert ask(serve(empty="204")[1], start_time=0, end_time=1).status_code == 204
+    assert ask(serve(empty="null")[1], start_time=0, end_time=1).json() == {DATA: None, CURSOR: None}
+    assert ask(serve(empty="missing")[1], start_time=0, end_time=1).json() == {CURSOR: None}
+
+
+def test_what_a_cursor_is_good_for(serve: Serve) -> None:
+    urls = {kind: serve(cursor=kind)[1] for kind in ("object", "once", "with a cookie", "of empty pages")}
+    assert isinstance(ask(urls["object"], per_page=5).json()[CURSOR], dict)
+    cursor = ask(urls["once"], per_page=5).json()[CURSOR]
+    assert [ask(urls["once"], cursor=cursor).status_code for _ in range(2)] == [200, 400]
+    first = ask(urls["with a cookie"], per_page=5)
+    cursor = first.json()[CURSOR]
+    assert ask(urls["with a cookie"], cursor=cursor).status_code == 400
+    assert ask(urls["with a cookie"], cursor=cursor, cookies=first.cookies).status_code == 200
+    empty = ask(urls["of empty pages"], cursor=ask(urls["of empty pages"]).json()[CURSOR]).json()
+    assert empty[DATA] == []
+    assert empty[CURSOR]
+    _, url = serve(cursor_seconds=1e-9)
+    assert ask(url, cursor=ask(url, per_page=5).json()[CURSOR]).status_code == 400
+
+
 def test_differences_are_found() -> None:
     expected: Rows = {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": None}}
     assert differences(expected, expected) == []
@@ -173,9 +198,6 @@ def test_differences_are_found() -> None:
         "b differs in x", "c is missing", "d came from nowhere",
     ]  # fmt: skip
     assert differences(expected, {**expected, "c": {}}) == ["c differs in x"]
-
-
-def test_a_row_that_is_there_twice_is_found() -> None:
     rows = [{"_id": "a", "x": 2}, {"_id": "a", "x": 1}]
     with pytest.raises(ValueError, match="a is there twice"):
         received_rows(rows)
@@ -184,11 +206,12 @@ def test_a_row_that_is_there_twice_is_found() -> None:
 
 def test_the_command_says_what_to_use() -> None:
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "sandbox", "--port", "0", "--conversations", "20"],
+        [sys.executable, "-u", "-m", "sandbox", "--port", "0", "--conversations", "20", "--set", "per_query=1"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     ) as server:  # fmt: skip
         assert server.stdout is not None
         said = dict(server.stdout.readline().split(maxsplit=1) for _ in range(3))
-        answer = ask(said["api_url"].strip(), key=said["api_key"].strip(), bot_name=json.loads(said["bot_names"])[0])
+        key, bot_name = said["api_key"].strip(), json.loads(said["bot_names"])[0]
+        answer = ask(said["api_url"].strip(), key=key, bot_name=bot_name, end_time=int(time.time()))
         server.terminate()
-    assert answer.status_code == 200
+    assert len(answer.json()[DATA]) == 1

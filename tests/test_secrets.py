@@ -9,11 +9,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from flask import request
 from singer_sdk.exceptions import FatalAPIError
 
-from sandbox.faults import FAULTS
-from sandbox.server import KEY
+from sandbox.archive import DAY
+from sandbox.contract import ENDPOINTS, KEY
+from sandbox.faults import FAULTS, asked, page, says
 from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import NOW
 from tests.faults import holds, is_whole
 from tests.leaks import OTHER_KEY, leaks
 from tests.support import ROOT, Collector, command, config_for, one_window, sync
@@ -22,11 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask import Response
-    from pytest_httpserver import HTTPServer
 
+    from sandbox.archive import Archive
     from tests.conftest import Serve, WriteJson
 
 LOUD = {"LOGLEVEL": "DEBUG", "TAP_DEEPCONVERSE_LOGLEVEL": "DEBUG"}
+SPAN = {"start_date": "2026-09-01", "end_date": "2026-09-22"}
 SAID = "Hi, I am Anna Smith, customer4711@example.com"
 
 
@@ -37,35 +41,35 @@ def test_a_leak_is_found(text: str) -> None:
     assert leaks(f"INFO a line\nDEBUG {text}\nINFO another")
 
 
-@pytest.mark.parametrize("how", ["logging.getLogger('urllib3').debug(KEY)", "print(KEY, file=sys.stderr)"])
-def test_a_test_that_logs_the_key_fails(tmp_path: Path, how: str) -> None:
+def test_a_test_that_logs_the_key_fails(tmp_path: Path) -> None:
     path = tmp_path / "test_leak.py"
-    path.write_text(f"import logging, sys\nfrom sandbox.server import KEY\ndef test_leak():\n    {how}\n")
+    path.write_text(
+        "import logging, sys\nfrom sandbox.contract import KEY\n"
+        "def test_in_the_log():\n    logging.getLogger('urllib3').debug(KEY)\n"
+        "def test_on_standard_error():\n    print(KEY, file=sys.stderr)\n"
+    )
     options = ["-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pytest", *options, str(path)],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "The log holds what must not be logged: ['sandbox-key']" in done.stdout
+    assert done.stdout.count("The log holds what must not be logged: ['sandbox-key']") >= 2
+    assert "2 failed" in done.stdout
 
 
-def test_the_key_does_not_show_in_what_represents_the_tap(serve: Serve) -> None:
+def test_the_key_is_in_no_message_and_does_not_show_in_what_represents_the_tap(serve: Serve) -> None:
     _, url = serve()
-    tap = TapDeepConverse(config=config_for(url), message_writer=Collector())
+    writer = Collector()
+    tap = TapDeepConverse(config=config_for(url), message_writer=writer)
     tap.sync_all()
     assert tap.config["api_key"] == KEY
+    assert writer.output.records("messages")
+    assert KEY not in json.dumps(writer.output.messages)
     streams = [shown for stream in tap.streams.values() for shown in (stream, vars(stream), stream.config)]
     for shown in (tap, tap.config, vars(tap), tap.state, tap.catalog_dict, *streams):
         assert KEY not in repr(shown)
         assert KEY not in repr(vars(shown) if hasattr(shown, "__dict__") else "")
-
-
-def test_the_key_is_in_no_message(serve: Serve) -> None:
-    _, url = serve()
-    output = sync(config_for(url))
-    assert output.records("messages")
-    assert KEY not in json.dumps(output.messages)
 
 
 def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serve, write_json: WriteJson) -> None:
@@ -77,40 +81,41 @@ def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serv
         return next(faults, is_whole)(answer)
 
     sandbox.fault = break_in_turn
-    config = write_json(config_for(url, request_timeout=1, start_date="2026-09-01", window_days=1, concurrency=16))
+    config = write_json(
+        config_for(
+            url, request_timeout=1, start_date="2026-09-01", window_days=1, end_date="2026-09-23", concurrency=16
+        )
+    )
     done = command("--config", config, env={**os.environ, **LOUD})
     assert done.status == 0
     assert done.log.count("(attempt ") >= len(FAULTS)  # at this level also what is no warning
     assert next(faults, None) is None
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        b"NaN",
-        b"[" * 10_000 + b"]" * 10_000,
-        b"7" * 5_000,
-        b'"\x00\xff"',
-        b'{"a":1,"a":2}',
-    ],
-)
-def test_records_that_are_odd_are_not_repeated(serve: Serve, write_json: WriteJson, odd: bytes) -> None:
+def test_records_that_are_odd_are_not_repeated(serve: Serve, archive: Archive, write_json: WriteJson) -> None:
+    """Each bot has another kind."""
+    odd = [b"NaN", b"[" * 10_000 + b"]" * 10_000, b"7" * 5_000, b'"\x00\xff"', b'{"a":1,"a":2}']
+    for number in range(len(odd)):
+        archive.add_bot(str(number), 5, NOW - DAY, NOW)
     sandbox, url = serve()
-    sandbox.fault = holds(odd)
-    done = command("--config", write_json(config_for(url, end_date="2026-09-22")), env={**os.environ, **LOUD})
-    assert "record" in done.log
+
+    def make_odd(answer: Response) -> Response:
+        return holds(odd[int(asked()["bot_name"])])(answer)
+
+    sandbox.fault = make_odd
+    config = config_for(url, *map(str, range(len(odd))), start_date="2026-09-20", end_date="2026-09-22")
+    done = command("--config", write_json(config), env={**os.environ, **LOUD})
+    assert {f"Bot '{number}'" in done.log for number in range(len(odd))} == {True}
     assert "Traceback" not in done.log
     assert '"a"' not in done.log
     assert "7" * 10 not in done.log
 
 
-def test_what_stands_where_a_field_s_name_or_an_id_should_is_not_repeated(
-    httpserver: HTTPServer, write_json: WriteJson
-) -> None:
+def test_what_stands_where_a_field_s_name_or_an_id_should_is_not_repeated(serve: Serve, write_json: WriteJson) -> None:
     odd = {"_id": SAID, SAID: SAID, "startTime": SAID, "lastActionAt": {SAID: SAID}, "tags": [SAID]}
-    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_json({"data": [odd]})
-    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": []})
-    done = command("--config", write_json(one_window(httpserver.url_for(""))), env={**os.environ, **LOUD})
+    sandbox, url = serve()
+    sandbox.fault = lambda _: page([odd] if request.path == ENDPOINTS["conversations"].path else [])
+    done = command("--config", write_json(one_window(url)), env={**os.environ, **LOUD})
     assert done.status == 0
     assert done.records("conversations")[0]["_id"] == SAID
     assert "`startTime` of a record" in done.log
@@ -122,14 +127,12 @@ def test_settings_in_place_of_the_name_of_their_file_are_not_repeated(write_json
     assert done.status == 1
     assert done.log.rstrip().endswith("No such file or directory: not a valid file path.")
     missing = write_json({}).with_name("missing.json")
-    assert command("--config", missing).log.rstrip().endswith(f"No such file or directory: {missing}.")
+    assert command("--config", missing).log.rstrip().endswith(f"No such file or directory: '{missing}'.")
 
 
-@pytest.mark.parametrize("expression", ["int(metadata)", "int(metadata['browser_userMeta']['email'])"])
-def test_a_stream_map_that_fails_says_which_and_not_at_what(
-    serve: Serve, write_json: WriteJson, expression: str
-) -> None:
+def test_a_stream_map_that_fails_says_which_and_not_at_what(serve: Serve, write_json: WriteJson) -> None:
     _, url = serve()
+    expression = "int(metadata['browser_userMeta']['email'])"
     config = config_for(url, stream_maps={"conversations": {"number": expression}})
     done = command("--config", write_json(config), env={**os.environ, **LOUD})
     assert done.status == 1
@@ -152,14 +155,17 @@ def test_a_defect_shows_its_place_and_not_what_it_was_at(serve: Serve, write_jso
     )  # fmt: skip
     sys.stderr.write(done.stderr)
     assert done.returncode == 1
-    assert "extraction.py" in done.stderr
+    assert "sync.py" in done.stderr
     assert "ValueError" in done.stderr.splitlines()[-1]
     assert "please report" in done.stderr.splitlines()[-1].casefold()
 
 
-def test_the_key_is_sent_to_no_other_host(httpserver: HTTPServer, serve: Serve) -> None:
-    _, elsewhere = serve()
-    path = "/conversations/export/v1/conversations"
-    httpserver.expect_request(path).respond_with_data(status=307, headers={"Location": f"{elsewhere}{path}"})
-    with pytest.raises(FatalAPIError, match=f"the API redirects to {elsewhere}{path}"):
-        sync(one_window(httpserver.url_for(""), api_key=OTHER_KEY))
+def test_the_key_is_sent_to_no_other_host(serve: Serve) -> None:
+    elsewhere, there = serve()
+    sandbox, url = serve()
+    place = there + ENDPOINTS["conversations"].path
+    sandbox.fault = says("", 307, Location=place)
+    with pytest.raises(FatalAPIError, match=f"the API redirects to {place}"):
+        sync(one_window(url))
+    assert sandbox.requests
+    assert elsewhere.requests == []

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 
-from tap_deepconverse.api.sentences import DOTENV
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import command, config_for
+from tests.support import TAP, command, config_for, one_window, sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def errors_of(config: dict[str, Any]) -> list[str]:
     ("setting", "values"),
     {
         "api_key": ["", "  ", "secret with blank", "secret\n", "sécret", 12345],
-        "bot_names": [[], [""], ["a", " \t"], "bot", [7], {}],
+        "bot_names": [[], [""], ["a", " \t"], "bot", [7], {}, ["half an emoji \ud83d"]],
         "start_date": ["", "soon", "2025-02-30", "1969-12-31", 1744750665],
         "end_date": ["", "soon", 1744750665],
         "api_url": [
@@ -41,7 +41,8 @@ def errors_of(config: dict[str, Any]) -> list[str]:
             "https://example.com#", "https://example.com/{api_key}", "http://[::1", 7,
         ],
         "page_size": [0, -1, 1001, "many", 1.5, True],
-        "request_timeout": [0, -1, "long", 0.5],
+        "request_timeout": [0, -1, "long", 0.5, 10**12],
+        "requests_per_second": [0, 10**400],
     }.items(),
 )  # fmt: skip
 def test_a_bad_value_is_one_sentence_that_names_the_setting(setting: str, values: list[Any]) -> None:
@@ -87,6 +88,30 @@ def test_good_values_are_taken(settings: dict[str, Any]) -> None:
     TapDeepConverse(config={**VALID, **settings})
 
 
+@pytest.mark.parametrize("given", [{"flattening_enabled": True}, {"flattening_max_depth": 1}])
+def test_the_settings_of_the_flattening_need_each_other(given: dict[str, Any]) -> None:
+    (sentence,) = errors_of({**VALID, **given})
+    assert sentence == "`flattening_enabled` and `flattening_max_depth` need each other: set both, or none."
+
+
+def test_batch_messages_are_gone_and_their_setting_is_unknown(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    _, url = serve()
+    batch = {"encoding": {"format": "jsonl"}, "storage": {"root": "nowhere"}}
+    output = sync(config_for(url, batch_config=batch))
+    assert {message["type"] for message in output.messages} == {"SCHEMA", "RECORD", "STATE"}
+    assert "`batch_config` is not a setting of this tap, and is ignored" in caplog.text
+
+
+def test_an_error_that_no_setting_causes_is_not_blamed_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        msg = "a bug"
+        raise TypeError(msg)
+
+    monkeypatch.setattr(TapDeepConverse, "load_state", fail)
+    with pytest.raises(TypeError):
+        TapDeepConverse(config={**VALID, "stream_maps": {"conversations": {"metadata": "__NULL__"}}})
+
+
 def test_null_is_the_same_as_left_out() -> None:
     tap = TapDeepConverse(config={**VALID, "page_size": None, "end_date": None, "api_url": None})
     assert tap.config["page_size"] == 1000
@@ -108,9 +133,7 @@ def test_the_command_says_it_without_a_traceback_or_a_request(
 
 
 @pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
-@pytest.mark.parametrize(
-    "text", [b"", b"{api_key: s3cret}", b"[]", b'"s3cret"', b"\xff", b'{"a": NaN}', b"[" * 100_000]
-)
+@pytest.mark.parametrize("text", [b"", b"{api_key: s3cret}", b"[]", b'"s3cret"', b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_json_object_is_said_in_a_sentence(write_json: WriteJson, option: str, text: bytes) -> None:
     path = write_json({}, "file.json")
     path.write_bytes(text)
@@ -126,8 +149,31 @@ def test_a_file_that_is_no_json_object_is_said_in_a_sentence(write_json: WriteJs
 def test_a_file_that_is_not_there_is_said_in_a_sentence(path: str) -> None:
     done = command("--config", path)
     assert done.status == 1
-    assert done.log.rstrip().endswith(f": {path}.")
+    assert done.log.rstrip().endswith(f": '{path}'.")
     assert "Traceback" not in done.log
+
+
+@pytest.mark.parametrize("arguments", [[], ["--test"]])
+def test_settings_are_read_once_as_from_a_pipe(serve: Serve, arguments: list[str]) -> None:
+    _, url = serve()
+    script = f"'{TAP}' --config <(echo \"$CONFIG\") --state <(echo '{{}}') {' '.join(arguments)}"
+    environment = {**os.environ, "CONFIG": json.dumps(one_window(url))}
+    done = subprocess.run(  # noqa: S603
+        ["/bin/bash", "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("path", ["/dev/stdin", "-"])
+def test_a_state_is_read_from_standard_input(serve: Serve, write_json: WriteJson, path: str) -> None:
+    _, url = serve()
+    config = write_json(one_window(url))
+    done = subprocess.run(  # noqa: S603
+        [TAP, "--config", config, "--state", path], input="[]", capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "The file given as `--state` does not hold a JSON object." in done.stderr
 
 
 def test_settings_come_from_the_environment(serve: Serve) -> None:
@@ -149,9 +195,13 @@ def test_settings_come_from_the_environment(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("PAGE_SIZE", "many", "`page_size` (TAP_DEEPCONVERSE_PAGE_SIZE in the environment) must be a whole number."),
+        (
+            "PAGE_SIZE",
+            "many",
+            "`page_size` (TAP_DEEPCONVERSE_PAGE_SIZE in the environment) must be a whole number from",
+        ),
         ("STREAM_MAPS", "{", "`stream_maps` (TAP_DEEPCONVERSE_STREAM_MAPS in the environment) must be JSON."),
-        ("BOT_NAMES", '["bot"', "`bot_names` must be a list of one or more bot names"),
+        ("BOT_NAMES", '["bot"', "`bot_names` (TAP_DEEPCONVERSE_BOT_NAMES in the environment) must be a list of one or"),
     ],
 )
 def test_what_cannot_be_read_in_the_environment_is_named(variable: str, value: str, sentence: str) -> None:
@@ -169,7 +219,8 @@ def test_an_empty_state_is_called_so(write_json: WriteJson, text: str) -> None:
     state.write_text(text)
     done = command("--config", write_json(config_for("http://127.0.0.1:1")), "--state", state)
     assert done.status == 1
-    assert done.log.rstrip().endswith("The file given as `--state` is empty. For a first run, leave the option out.")
+    assert "The file given as `--state` is not JSON in UTF-8" in done.log
+    assert "In a first run, leave the option out" in done.log
 
 
 def test_a_log_level_that_is_none_is_said_in_a_sentence(write_json: WriteJson) -> None:
@@ -268,4 +319,4 @@ def test_an_env_file_that_is_not_utf_8_is_a_sentence(tmp_path: Path, monkeypatch
     monkeypatch.setattr("singer_sdk.configuration._dict_config.find_dotenv", lambda: str(tmp_path / ".env"))
     with pytest.raises(ConfigValidationError) as refusal:
         TapDeepConverse(config=VALID, parse_env_config=True)
-    assert refusal.value.errors == [DOTENV()]
+    assert refusal.value.errors == ["The file .env, from which `--config ENV` takes settings, is not UTF-8 text."]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_deepconverse.api import sentences
 from tap_deepconverse.streams import Conversations
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import ROOT, TAP, Command, command, config_for, one_window
+from tests.support import TAP, Command, command, config_for, one_window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,17 +137,18 @@ def test_metrics_are_logged_only_if_the_configuration_names_them(serve: Serve, w
         assert "Beginning sync" in log
         assert "METRIC" not in log
     named = str(write_json({**STRUCTURED, "loggers": {"singer_sdk.metrics": {"level": "INFO"}}}, "m.json"))
-    assert "http_request_duration" in run(*arguments, SINGER_SDK_LOG_CONFIG=named).log
+    assert "record_count" in run(*arguments, SINGER_SDK_LOG_CONFIG=named).log
 
 
 # --- Standard output, and files ---
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("option", [[], ["--discover"], ["--about"], ["--version"], ["--test=schema"]])
-def test_a_full_disk_is_said(serve: Serve, write_json: WriteJson, option: list[str]) -> None:
+def test_a_full_disk_is_said(serve: Serve, write_json: WriteJson, option: list[str], unbuffered: str) -> None:
     _, url = serve()
     with open("/dev/full", "wb") as full:  # noqa: PTH123
-        done = run("--config", write_json(one_window(url)), *option, stdout=full)
+        done = run("--config", write_json(one_window(url)), *option, stdout=full, PYTHONUNBUFFERED=unbuffered)
     assert done.status == 1
     assert done.log.count("No space left on device") == 1
     assert "No space left on device" in done.log.splitlines()[-1]
@@ -158,7 +158,9 @@ def test_a_closed_standard_output_is_said(write_json: WriteJson) -> None:
     script = f"exec '{TAP}' --config '{write_json(config_for(NEVER))}' >&-"
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith(sentences.STDOUT_CLOSED())
+    assert done.stderr.splitlines()[-1].endswith(
+        "Standard output is closed: the tap writes its messages there, for a target or a file."
+    )
 
 
 def test_a_closed_standard_error_stops_nothing(serve: Serve, write_json: WriteJson) -> None:
@@ -169,21 +171,11 @@ def test_a_closed_standard_error_stops_nothing(serve: Serve, write_json: WriteJs
     assert '"type":"RECORD"' in done.stdout
 
 
-def test_a_full_disk_for_batch_files_is_said(serve: Serve, write_json: WriteJson, tmp_path: Path) -> None:
-    _, url = serve()
-    (tmp_path / "file").write_text("")
-    root = str(tmp_path / "file" / "batches")
-    batch = {"encoding": {"format": "jsonl"}, "storage": {"root": root}}
-    done = run("--config", write_json(config_for(url, start_date="2026-09-01", batch_config=batch)))
-    assert done.status == 1
-    assert "Not a directory" in done.log.splitlines()[-1]
-
-
 @pytest.mark.parametrize("option", ["--state", "--catalog"])
 def test_settings_in_place_of_a_file_s_name_are_not_repeated(write_json: WriteJson, option: str) -> None:
     done = run("--config", write_json({}), option, '{"api_key": "S3CRET"}')
-    assert done.status == 2
-    assert done.log.splitlines()[-1].endswith("Not a valid file path.")
+    assert done.status == 1
+    assert done.log.splitlines()[-1].endswith("No such file or directory: not a valid file path.")
 
 
 # --- Catalogs ---
@@ -191,6 +183,10 @@ def test_settings_in_place_of_a_file_s_name_are_not_repeated(write_json: WriteJs
 
 def schema(**changes: Any) -> dict[str, Any]:
     return {"properties": {**Conversations.schema["properties"], **changes}}
+
+
+def in_metadata(method: str) -> dict[str, Any]:
+    return {"metadata": [{"breadcrumb": [], "metadata": {"replication-method": method}}]}
 
 
 def catalog(**changes: Any) -> dict[str, Any]:
@@ -211,11 +207,11 @@ def catalog(**changes: Any) -> dict[str, Any]:
         ({"streams": []}, "has none of this tap's streams, which are 'conversations' and 'messages'"),
         ({"streams": [{"tap_stream_id": "users", "schema": {}}]}, "has none of this tap's streams"),
         ({"streams": [7, None]}, "has none of this tap's streams"),
-        (catalog(metadata=None), "'conversations': its `metadata` is not a list"),
-        (catalog(metadata=[None]), "its `metadata` is not a list"),
-        (catalog(metadata=[{"breadcrumb": [], "metadata": None}]), "its `metadata` is not a list"),
-        (catalog(schema=None), "its `schema` has no `properties`"),
-        (catalog(schema={"properties": {"_id": 7}}), "its `schema` has no `properties`"),
+        (catalog(metadata=None), "'conversations': its `schema` and `metadata` are not of the form"),
+        (catalog(metadata=[None]), "its `schema` and `metadata` are not of the form"),
+        (catalog(metadata=[{"breadcrumb": [], "metadata": None}]), "its `schema` and `metadata` are not of the form"),
+        (catalog(schema=None), "its `schema` and `metadata` are not of the form"),
+        (catalog(schema={"properties": {"_id": 7}}), "its `schema` and `metadata` are not of the form"),
         (catalog(replication_key=["lastActionAt"]), "`replication_key` is not one of its time fields, such as"),
         (catalog(schema=schema(locale={"type": "strng"})), "is not JSON Schema (see $.properties.locale.type)"),
         (catalog(schema=schema(locale={"type": {"a": 1}})), "is not JSON Schema (see $.properties.locale.type)"),
@@ -229,6 +225,12 @@ def catalog(**changes: Any) -> dict[str, Any]:
          "a `selected` that is neither true nor false"),
         (catalog(replication_key="updatedAt"), "`replication_key` is not one of its time fields, such as"),
         (catalog(replication_key="locale"), "`replication_key` is not one of its time fields, such as"),
+        (catalog(replication_method="LOG_BASED"), "replication method is not one of this tap's, which are INCREMENTAL"),
+        (catalog(replication_method="FULL-TABLE"), "replication method is not one of this tap's, which are"),
+        (catalog(replication_method=7), "replication method is not one of this tap's, which are INCREMENTAL and FULL"),
+        (catalog(replication_method=None, **in_metadata("log")), "replication method is not one of this tap's"),
+        (catalog(replication_method="incremental", replication_key=None, metadata=[]),
+         "replication method INCREMENTAL needs a `replication_key`, such as"),
         (catalog(replication_key=None, metadata=[{"breadcrumb": [], "metadata": {"replication-key": "updatedAt"}}]),
          "`replication_key` is not one of its time fields"),
     ],
@@ -240,6 +242,45 @@ def test_a_catalog_that_cannot_be_used_is_one_sentence(write_json: WriteJson, gi
     assert "The catalog " in last
     assert said in last
     assert "--discover" in last
+
+
+@pytest.mark.parametrize(
+    ("changes", "method"),
+    [
+        ({"replication_method": " full_table "}, "full_table"),
+        ({"replication_method": "Incremental"}, "incremental"),
+        ({"replication_method": None}, "incremental"),
+        ({"replication_method": None, **in_metadata("FULL_table")}, "full_table"),
+        (in_metadata(" FULL_TABLE"), "full_table"),
+    ],
+)
+def test_a_replication_method_is_read_in_any_case_wherever_it_stands(
+    serve: Serve, write_json: WriteJson, changes: dict[str, Any], method: str
+) -> None:
+    _, url = serve()
+    given = catalog(**changes)
+    for entry in given["streams"]:
+        entry["metadata"] = [
+            {**each, "metadata": {"selected": True, **each["metadata"]}}
+            for each in entry["metadata"]
+            if each["breadcrumb"] == []
+        ]
+    done = command("--config", write_json(config_for(url)), "--catalog", write_json(given, "catalog.json"))
+    assert done.status == 0
+    assert f"Beginning sync of 'messages' in {method} mode" in done.log
+    assert bool(done.bookmark("messages")) == (method == "incremental")
+
+
+def test_a_part_of_a_definition_is_merged_with_ours(serve: Serve, write_json: WriteJson) -> None:
+    """As Meltano writes `schema: {conversations: {_id: {maxLength: 255}}}`."""
+    _, url = serve()
+    given = catalog()
+    for entry in given["streams"]:
+        entry["schema"]["properties"]["_id"] = {"maxLength": 255}
+    done = command("--config", write_json(one_window(url)), "--catalog", write_json(given, "catalog.json"))
+    assert done.status == 0
+    (schema,) = [m["schema"] for m in done.messages if m["type"] == "SCHEMA" and m["stream"] == "conversations"]
+    assert schema["properties"]["_id"] == {**Conversations.schema["properties"]["_id"], "maxLength": 255}
 
 
 def test_an_unknown_stream_beside_ours_is_a_warning(serve: Serve, write_json: WriteJson) -> None:
@@ -256,17 +297,4 @@ def test_a_run_in_which_nothing_is_selected_warns(write_json: WriteJson) -> None
     given = catalog(metadata=[{"breadcrumb": [], "metadata": {"selected": False}}])
     done = run("--config", write_json(config_for(NEVER)), "--catalog", write_json(given, "catalog.json"))
     assert done.status == 0
-    assert done.log.count(sentences.NOTHING_SELECTED()) == 1
-
-
-# --- Where the sentences are listed ---
-
-ERRORS = ROOT / "docs" / "errors.md"
-
-
-def test_the_list_of_sentences_is_whole() -> None:
-    text = ERRORS.read_text()
-    rows = [
-        f"| {each.text} | {each.when} |".replace("{{", "{").replace("}}", "}") for each in sentences.SENTENCES.values()
-    ]
-    assert [line for line in text.splitlines() if line.startswith("| ")][2:] == rows
+    assert done.log.count("No stream is selected in the catalog, so nothing is read.") == 1

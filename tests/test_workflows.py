@@ -92,15 +92,6 @@ def test_a_form_asks_to_leave_out_keys_and_customers_data(form: Path) -> None:
         assert body[-1]["attributes"]["options"][0]["required"]
 
 
-def test_hooks_run_what_lint_runs() -> None:
-    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
-    hooks = {" ".join(hook["entry"].removeprefix(".venv/bin/").split()[:2]) for hook in local["hooks"]}
-    lint = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
-    assert {name.removesuffix(" --force-exclude") for name in hooks} == {
-        " ".join(line.removeprefix("\t$(BIN)/").removesuffix(" .").split()[:2]) for line in lint.splitlines()[1:]
-    }
-
-
 def test_the_example_has_what_is_required_and_the_defaults() -> None:
     required = dict(re.findall(rf"^{PREFIX}(\w+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert [name.lower() for name in required] == TapDeepConverse.config_jsonschema["required"]
@@ -123,7 +114,7 @@ def test_a_shell_reads_the_example_for_the_tap(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert tested.returncode == 1
     assert "r3-218210" in tested.stdout

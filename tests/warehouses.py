@@ -79,9 +79,11 @@ class Warehouse:
         ):
             loaded = subprocess.run(  # noqa: S603
                 [program(self.target), "--config", settings],
-                stdin=tap.stdout, capture_output=True, text=True, check=False, timeout=60,
+                stdin=tap.stdout, capture_output=True, text=True, check=False, timeout=600,
             )  # fmt: skip
-            tap.wait(10)
+            assert tap.stdout is not None
+            tap.stdout.close()  # so that the tap ends where the target has died
+            tap.wait(600)
             log.seek(0)
             sys.stderr.write(log.read() + loaded.stderr)
             assert (tap.returncode, loaded.returncode) == (0, 0)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from typing import TYPE_CHECKING
+
+from tap_deepconverse.api.errors import StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SLACK = 1.01  # factor on the interval, so that network jitter does not break the limit
 MORE_SLACK = 0.01  # added after each pause, which shows that the jitter is larger than assumed
@@ -13,59 +18,54 @@ NEW_CONNECTION = 0.1  # seconds that a request may arrive late if it must open i
 ASSUMED_ANSWER = 2.0  # seconds per response, until one has been measured
 
 
-class StoppedError(Exception):
-    """The sync is over, so no more requests may be sent."""
-
-
 class RateLimiter:
     """Spaces the requests of all workers of one endpoint; the documented limit is 3 a second for each endpoint.
 
     Evenly instead of in bursts: a strict server may count any one-second window.
+
+    Attributes:
+        last_success_at: When the latest successful response came, by `clock`; None before the first one.
     """
 
-    def __init__(self, requests_per_second: int) -> None:
+    def __init__(self, requests_per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.last_success_at: float | None = None
         self._requests_per_second = requests_per_second
+        self._clock = clock
         self._slack = SLACK
         self._lock = threading.Lock()
-        self._next_at = 0.0
-        self._latest_arrivals = deque[float](maxlen=requests_per_second)
-        self._paused_until = 0.0
-        self._pauses = 0
-        self._seconds_per_answer: float | None = None
-        self.latest_to_come = 0.0  # when the latest successful request was sent, by the monotonic clock
+        self._next_at = clock()
+        self._seconds_per_answer = ASSUMED_ANSWER
 
     @property
     def in_flight(self) -> float:
         """Number of concurrent requests that use the full rate, from the average time of a response."""
-        return self._requests_per_second * (self._seconds_per_answer or ASSUMED_ANSWER)
+        return self._requests_per_second * self._seconds_per_answer
 
-    def took(self, seconds: float) -> None:
-        """Record how long a response took, for the moving average."""
-        self.latest_to_come = max(self.latest_to_come, time.monotonic() - seconds)
-        before = self._seconds_per_answer
-        self._seconds_per_answer = seconds if before is None else before + (seconds - before) / 5
-
-    def wait(self, stopped: threading.Event, *, is_first: bool = False) -> None:
-        """Wait until a request may be sent; raise StoppedError if `stopped` is set. `is_first`: of a worker."""
+    def wait(self, stopped: threading.Event) -> None:
+        """Wait until a request may be sent; raise StoppedError if `stopped` is set."""
         while not stopped.is_set():
             with self._lock:
-                now, pauses = time.monotonic(), self._pauses
-                at = max(now, self._next_at)
-                if not is_first and len(self._latest_arrivals) == self._requests_per_second:
-                    # A request on time may not follow a late one too closely.
-                    at = max(at, self._latest_arrivals[0] + self._slack)
-                self._latest_arrivals.append(at + NEW_CONNECTION * is_first)
-                self._next_at = at + self._slack / self._requests_per_second
-            # A pause that began during the wait delays this request too.
-            if not stopped.wait(at - now) and pauses == self._pauses:
-                return
+                now = self._clock()
+                seconds = self._next_at - now
+                if seconds <= 0:
+                    self._next_at = now + self._slack / self._requests_per_second
+                    return
+            stopped.wait(seconds)  # then look again: another worker may have been faster, or a pause has begun
         raise StoppedError
+
+    def took(self, seconds: float) -> None:
+        """Record that a successful response has come, and how long it took, for the moving average."""
+        with self._lock:
+            if self.last_success_at is None:
+                self._seconds_per_answer = seconds
+                # The first requests open connections, so they arrive late. The next one may use a connection that is
+                # open, and must not arrive too soon after them.
+                self._next_at += NEW_CONNECTION
+            self._seconds_per_answer += (seconds - self._seconds_per_answer) / 5
+            self.last_success_at = self._clock()
 
     def pause(self, seconds: float) -> None:
         """Stop all requests for some seconds, then send a little more slowly."""
         with self._lock:
-            # Workers that wait now get a new slot after the pause, evenly spaced again.
-            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
-            self._next_at = self._paused_until
+            self._next_at = max(self._next_at, self._clock() + seconds)
             self._slack = min(self._slack + MORE_SLACK, MOST_SLACK)
-            self._pauses += 1

@@ -1,4 +1,4 @@
-"""Redaction of API messages for logs and errors: short, on one line, and without the API key.
+"""Words for logs and errors: of the API's messages only what is safe, short, on one line, without the API key.
 
 A response may hold the key, customers' data, and characters that would forge log lines or control a terminal.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from html import unescape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 from typing_extensions import override
@@ -89,11 +89,14 @@ def is_of_firewall(response: requests.Response) -> bool:
 
 
 def redirect_target(response: requests.Response, secret: str) -> str:
-    """Return the target of a redirect without user, password, query and secret; on the same host only the path."""
-    try:
-        url = urlsplit(response.headers["Location"])
-        port = f":{url.port}" if url.port else ""
-    except ValueError:
-        return "something that is no URL"
-    host = f"{url.scheme}://{url.hostname}{port}" if url.scheme and url.hostname else url.hostname or ""
-    return one_line(f"{host}{url.path}", secret) or "itself"
+    """Return the target of a redirect without user, password, query and secret."""
+    target = re.sub(r"[?#].*|(?<=//)[^/]*@", "", response.headers["Location"], flags=re.DOTALL)
+    return one_line(target, secret) or "itself"
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration in seconds, minutes, hours or days: the largest unit of which there are at least two."""
+    for limit, unit, text in ((120, 1, "{:.0f} s"), (7_200, 60, "{:.0f} min"), (172_800, 3_600, "{:.1f} h")):
+        if seconds < limit:
+            return text.format(seconds / unit)
+    return f"{seconds / 86_400:.0f} days"

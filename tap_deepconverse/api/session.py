@@ -1,23 +1,29 @@
-"""The HTTP session: proxy, certificates, limits on a response, and no redirects, so that the key goes nowhere else."""
+"""HTTP sessions: proxy, certificates, limits on a response, and no redirects, so that the key goes nowhere else."""
 
 from __future__ import annotations
 
 import ssl
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from singer_sdk.exceptions import ConfigurationError
 from typing_extensions import override
 from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
 from tap_deepconverse.api.errors import PageTooLargeError
-from tap_deepconverse.api.sentences import NO_CERTIFICATES, TOO_MUCH
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST_CONNECTIONS = 32  # of one host that are kept open: as many as the largest `concurrency`
 LARGEST_ANSWER = 1 << 28  # bytes, decompressed; the documented 1000 records take a few million
 LONGEST_ANSWER = 10  # times the timeout, for the whole response
+LONGEST_TIMEOUT = 86_400  # seconds: sockets take no timeout of any length
+LONGEST_CONNECT = 15  # seconds, in which a lost packet is sent again four times
 PIECE = 1 << 14  # bytes to read at once; they may decompress to a thousand times as many
 
 
@@ -27,6 +33,10 @@ class UnusableCertificatesError(ConfigurationError):
 
 class Session(requests.Session):
     """A session that limits each response and follows no redirect: `requests` would send the key along."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
 
     @override
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -38,16 +48,20 @@ class Session(requests.Session):
             PageTooLargeError: If the response is larger than any page.
             ReadTimeout: If it takes too long.
         """
-        response = super().send(request, **{**kwargs, "stream": True})
-        deadline = time.monotonic() + LONGEST_ANSWER * kwargs["timeout"]
+        seconds = min(kwargs["timeout"], LONGEST_TIMEOUT)
+        response = super().send(
+            request, **{**kwargs, "stream": True, "timeout": (min(seconds, LONGEST_CONNECT), seconds)}
+        )
+        deadline = self._clock() + LONGEST_ANSWER * seconds
         content = bytearray()
         try:
             # Not `iter_content`: it waits for a full piece.
             while piece := response.raw.read1(PIECE, decode_content=True):
                 content += piece
                 if len(content) > LARGEST_ANSWER:
-                    raise PageTooLargeError(TOO_MUCH(megabytes=LARGEST_ANSWER // (1 << 20)))
-                if time.monotonic() > deadline:
+                    msg = f"the response is larger than {LARGEST_ANSWER // (1 << 20)} MB"
+                    raise PageTooLargeError(msg)
+                if self._clock() > deadline:
                     raise requests.ReadTimeout(request=request)
         except ReadTimeoutError as error:
             raise requests.ReadTimeout(error, request=request) from error
@@ -65,8 +79,8 @@ class Session(requests.Session):
         """Return None: `requests` parses even a target that it does not follow, and fails if it is not a URL."""
 
 
-def new_session(url: str) -> requests.Session:
-    """Return a session for one host and one thread: `requests` does not promise that threads can share it.
+class Sessions:
+    """Makes sessions for one host that share its connections. Each keeps its own cookies, and is for one thread.
 
     As in `requests`, the environment names proxies (`HTTPS_PROXY`, `NO_PROXY`) and the CA bundle (`REQUESTS_CA_BUNDLE`,
     `CURL_CA_BUNDLE`). Certificates are always verified. Plain HTTP is allowed on loopback only, so it bypasses the
@@ -75,22 +89,40 @@ def new_session(url: str) -> requests.Session:
     Raises:
         UnusableCertificatesError: If the CA bundle does not exist or holds no certificates.
     """
-    session = Session()
-    if urlsplit(url).scheme == "http":
-        session.trust_env = False
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._adapter = HTTPAdapter(pool_maxsize=MOST_CONNECTIONS)
+        self._is_plain = urlsplit(url).scheme == "http"
+        self._verify: bool | str | None = True
+        if not self._is_plain:
+            # The SDK sends prepared requests, for which `requests` does not look for a CA bundle.
+            self._verify = requests.Session().merge_environment_settings(url, {}, None, None, None)["verify"]
+        if isinstance(self._verify, str):
+            _check_certificates(self._verify)
+
+    def new(self) -> requests.Session:
+        """Return a session: one for each window, whose pages may belong to a cookie."""
+        session = Session(self._clock)
+        session.trust_env = not self._is_plain
+        session.verify = self._verify
+        session.mount("https://", self._adapter)
+        session.mount("http://", self._adapter)
         return session
-    # The SDK sends prepared requests, for which `requests` does not look for a CA bundle.
-    session.verify = session.merge_environment_settings(url, {}, None, None, None)["verify"]
-    if isinstance(session.verify, str):
-        check_certificates(session.verify)
-    return session
+
+    def close(self) -> None:
+        """Close the connections that no request uses."""
+        self._adapter.close()
 
 
-def check_certificates(path: str) -> None:
-    """Raise UnusableCertificatesError unless `path` is a folder or a file of CA certificates."""
+def _check_certificates(path: str) -> None:
     try:
         if not Path(path).is_dir():
             ssl.create_default_context(cafile=path)
     except OSError as error:
         reason = "is not there" if isinstance(error, FileNotFoundError) else "holds no certificates that can be read"
-        raise UnusableCertificatesError(NO_CERTIFICATES(path=path, reason=reason)) from None
+        msg = (
+            f"The file {path} {reason}: the environment's REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file of "
+            "CA certificates in PEM format."
+        )
+        raise UnusableCertificatesError(msg) from None

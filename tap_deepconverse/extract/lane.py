@@ -1,214 +1,233 @@
-"""The state of one bot's reading: its open windows, and the pages that wait to be emitted.
-
-Nothing here waits or locks: the pool does.
-"""
+"""The windows of one bot and stream, from planned to emitted. Nothing here waits."""
 
 from __future__ import annotations
 
-import time
+import logging
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
-from tap_deepconverse.extract.another_way import ExtractionError
-from tap_deepconverse.extract.windows import MOST_AHEAD, MOST_BEYOND
+from tap_deepconverse.api.errors import FutureEndError, describe
+from tap_deepconverse.extract.fallback import FullPage, fallback
+from tap_deepconverse.extract.plan import MOST_AHEAD
+from tap_deepconverse.extract.window import Window, moment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import threading
+    from collections.abc import Iterator
 
-    from tap_deepconverse.extract.another_way import UnreadableWindow
     from tap_deepconverse.extract.span import BotSpan
-    from tap_deepconverse.extract.windows import Window, WindowRead
+    from tap_deepconverse.extract.window import WindowRead
     from tap_deepconverse.records.page import Page
 
-    Fetch = Callable[[BotSpan, WindowRead], Iterator[Page]]
-
-# How long windows before a failed one may still take, so that their records are not lost
-SECONDS_FOR_EARLIER_WINDOWS = 5.0
+MOST_BEYOND = 45
+"""Pages that may lie beyond the checkpoint: after a kill they are read again."""
 
 
-@dataclass(frozen=True)
-class Arrival:
-    """A page of a window, or the window's end."""
+class Source(Protocol):
+    """Where the pages of a bot and stream come from."""
 
-    read: WindowRead
-    number: int  # of the page within its window, from 1
-    records: int  # of the window so far
-    page: Page | None  # None at the window's end
+    @property
+    def name(self) -> str:
+        """The stream, which has a rate limit of its own."""
 
-    def __str__(self) -> str:
-        """Name the page in a log line: "page 3 of the window from ... to ..."."""
-        return f"page {self.number} of {self.read.window}"
+    @property
+    def in_flight(self) -> float:
+        """How many requests at once use the full rate limit: requests per second times seconds of an answer."""
+
+    def wait(self, stopped: threading.Event) -> None:
+        """Wait until the rate limiter allows a request; raise `StoppedError` at the end of the run."""
+
+    def pages(self, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
+        """Return the pages of a window; each `next` requests one."""
 
 
 @dataclass(eq=False)
 class Reading:
-    """A window that is being read, page by page."""
+    """A window that is being read, page by page.
 
+    Attributes:
+        sizes: Records of each page that came.
+        pages_before: Pages of the stream that had come when this request was made.
+        is_asked: Whether a request is in flight.
+        is_complete: Whether the last page came.
+    """
+
+    lane: Lane
     read: WindowRead
-    pages: Iterator[Page]
-    number: int = 0
-    records: int = 0
+    sizes: list[int] = field(default_factory=list)
+    pages_before: int = 0
+    is_asked: bool = False
+    is_complete: bool = False
+    _pages: Iterator[Page] | None = None
 
     @property
-    def start(self) -> int:
-        """The start of the window."""
-        return self.read.window.start
+    def number(self) -> int:
+        """Pages that came."""
+        return len(self.sizes)
+
+    @property
+    def records(self) -> int:
+        """Records that came."""
+        return sum(self.sizes)
+
+    def next_page(self, stopped: threading.Event) -> Page:
+        """Request the next page. Called by a worker, one at a time."""
+        if self._pages is None:
+            self._pages = self.lane.source.pages(self.read, stopped)
+        return next(self._pages)
+
+    @property
+    def left(self) -> float:
+        """Pages that are still expected."""
+        return 0.0 if self.is_complete else max(1.0, self.read.expected - self.number)
+
+    @property
+    def kept(self) -> float:
+        """Pages that the window may take before it is cut."""
+        return 0.0 if self.is_complete else max(1, self.read.most_pages - self.number)
 
 
-@dataclass
+@dataclass(frozen=True)
+class Arrival:
+    """A page of a window; without one, the window's end.
+
+    Attributes:
+        number: The page's number in its window, from 1.
+    """
+
+    reading: Reading
+    number: int
+    page: Page | None
+
+    def __str__(self) -> str:
+        """Name the page in a log line: "page 3 of the window from ... to ..."."""
+        return f"page {self.number} of {self.reading.read.window}"
+
+
+@dataclass(eq=False)
 class Lane:
-    """The windows of one bot, from planned to emitted."""
+    """The windows of one bot and stream.
 
+    Attributes:
+        name: The bot and the stream, for the log.
+        open: Windows that are planned, and not yet covered by a checkpoint.
+        inbox: What has arrived, and is not emitted yet.
+        failure: The earliest window that cannot be read: its start, and why.
+    """
+
+    name: str
     span: BotSpan
-    ready: list[Reading] = field(default_factory=list)  # started, with more pages
-    active: list[Reading] = field(default_factory=list)  # with a request in flight
-    arrived: deque[Arrival] = field(default_factory=deque)  # not emitted yet
-    # For each window beyond the checkpoint: how many pages it may take, and how many it has taken.
-    planned: dict[Window, float] = field(default_factory=dict)
-    read: dict[Window, int] = field(default_factory=dict)
-    complete_until: int = 0
-    since_checkpoint: int = 0  # pages that have arrived since the last checkpoint
-    failure: tuple[int, BaseException, float] | None = None  # the earliest: its start, its error, a deadline for others
+    source: Source
+    full: FullPage
+    logger: logging.Logger
+    open: list[Reading] = field(default_factory=list)
+    inbox: deque[Arrival] = field(default_factory=deque)
+    failure: tuple[int, Exception] | None = None
+    _logged: set[str] = field(default_factory=set)
 
     @property
     def is_over(self) -> bool:
-        """Whether no more pages will come."""
-        if self.arrived:
-            return False
-        first_left = min(
-            [reading.start for reading in (*self.ready, *self.active)]
-            + [start for start in [self.span.planner.next_start] if start is not None],
-            default=None,
-        )
-        if first_left is None or self.failure is None:
-            return first_left is None
-        return first_left >= self.failure[0] or time.monotonic() > self.failure[2]
-
-    def forget_complete(self) -> None:
-        """Forget the windows before the checkpoint."""
-        until = self.span.coverage.until
-        if until > self.complete_until:
-            self.complete_until = until
-            self.since_checkpoint = sum(arrival.page is not None for arrival in self.arrived)
-        for pages in (self.planned, self.read):
-            for window in [window for window in pages if window.end <= until]:
-                del pages[window]
-
-    def is_wanted(self, start: int) -> bool:
-        """Return whether a window is still to be read."""
-        return self.failure is None or start < self.failure[0]
+        """Whether all pages have come that will."""
+        return self._next_start is None and all(each.is_complete for each in self.open)
 
     @property
     def records_left(self) -> float | None:
         """How many more records to expect, or None if unknown."""
         left = self.span.planner.expected_left
-        if left is None:
+        return None if left is None else left + sum(each.left for each in self.open) * self.full.size
+
+    @property
+    def _next_start(self) -> int | None:
+        start = self.span.planner.next_start
+        return None if start is None or (self.failure and start >= self.failure[0]) else start
+
+    def next(self) -> Reading | None:
+        """Return the window whose next page to request, if there is one: started ones first, the earliest first."""
+        going = sorted((each for each in self.open if not each.is_complete), key=lambda each: each.read.window)
+        beyond = sum(each.number + each.is_asked for each in self.open)
+        # Only the first window brings the next checkpoint, so the pages that it may take are kept free for it.
+        is_full = bool(going) and beyond + going[0].kept >= MOST_BEYOND
+        start = self._next_start
+        is_first = start is not None and bool(going) and start < going[0].read.window.start  # such as a half
+        for each in [] if is_first else going[:1] if is_full else going:
+            if not each.is_asked:
+                each.pages_before = self.full.pages
+                return each
+        if start is None:
             return None
-        return left + sum(max(0, reading.read.expected - reading.records) for reading in (*self.ready, *self.active))
-
-    def fail(self, start: int, error: BaseException) -> None:
-        """Record that a window cannot be read or emitted; the earliest failure counts."""
-        self.active = [reading for reading in self.active if reading.start != start]
-        until = self.failure[2] if self.failure else time.monotonic() + SECONDS_FOR_EARLIER_WINDOWS
-        if self.failure is None or start < self.failure[0]:
-            self.failure = start, error, until
-
-    def begin(self, fetch: Fetch, in_flight: float) -> Reading:
-        """Choose the window whose page to request next: started windows first, and the earliest first.
-
-        Parts of a window that was cut are the exception: starting them at once shortens the run.
-        """
-        ready, room = self._to_go_on_with(), self._room
-        if ready and not (room > 0 and self.span.planner.has_parts and self.can_begin):
-            reading = min(ready, key=self._rank)
-            self.ready.remove(reading)
-        else:
-            read = self.span.planner.next(in_flight, max(1.0, room))
-            reading = Reading(read, fetch(self.span, read))
-            self.planned[read.window] = read.expected_pages
-        self.active.append(reading)
+        planner, in_flight = self.span.planner, self.source.in_flight
+        ahead = sum(each.number + each.left for each in self.open) + planner.pages(in_flight, self.full.size)
+        if going and not is_first and (is_full or ahead > MOST_AHEAD):
+            return None
+        read = planner.next(in_flight, self.full.size, self.full.asked)
+        reading = Reading(self, read, pages_before=self.full.pages)
+        self.open.append(reading)
         return reading
 
-    def put(self, reading: Reading, page: Page) -> None:
-        """Queue a page to be emitted."""
-        read = reading.read
-        self.active.remove(reading)
-        self.arrived.append(Arrival(read, reading.number, reading.records, page))
-        self.since_checkpoint += 1
-        self.planned[read.window] = self.read[read.window] = reading.number
-        if page.cursor is not None:
-            self.planned[read.window] = max(read.expected_pages, reading.number)
-            self.ready.append(reading)
-            return
-        next(reading.pages, None)  # ends the iterator, without a request: there is no cursor
-        self.span.planner.learn(read, reading.records)
-        self.arrived.append(Arrival(read, reading.number, reading.records, None))
+    def put(self, reading: Reading, page: Page, *, is_idle: bool) -> None:
+        """Take a page, which waits to be emitted; or let its window be cut.
 
-    def replace(self, reading: Reading, error: UnreadableWindow) -> None:
-        """Plan to read a failed window in another way, if there is one."""
-        self.active.remove(reading)
-        self._forget(reading)
-        try:
-            self.span.planner.again(*self.span.in_another_way(reading.read, error))
-        except ExtractionError as failure:
-            self.fail(reading.start, failure)
-
-    def cut_if_worth_it(self, reading: Reading, page: Page, *, is_idle: bool, in_flight: float) -> bool:
-        """Plan to read a window in parts if that pays, after a full page of it; return whether it does."""
-        read, planner = reading.read, self.span.planner
-        is_telling = reading.number >= read.expected_pages or (is_idle and reading.number == 1)
-        times = self.span.times_of(page) if is_telling else []
-        if not planner.is_worth_a_cut(read, reading.number, times, is_idle=is_idle, in_flight=in_flight):
-            return False
-        self.active.remove(reading)
-        self._forget(reading)
-        planner.cut_anew(read, reading.number, times if is_telling else self.span.times_of(page), in_flight)
-        return True
-
-    @property
-    def at_work(self) -> int:
-        """How many windows have a request in flight, or a page that may be requested."""
-        return len(self.active) + len(self._to_go_on_with())
-
-    @property
-    def can_begin(self) -> bool:
-        """Whether another window may be started."""
-        start = self.span.planner.next_start
-        if start is None or not self.is_wanted(start):
-            return False
-        return self._room > 0 or not (self.ready or self.active or self.arrived) or start <= self.span.coverage.until
-
-    @property
-    def _room(self) -> float:
-        """How many more pages may be planned, so that checkpoints come in time and not too much lies beyond them."""
-        planned = sum(self.planned.values())
-        to_come = planned - sum(self.read.values())
-        return min(MOST_AHEAD - self.since_checkpoint - to_come, MOST_BEYOND - planned)
-
-    @property
-    def can_go_on(self) -> bool:
-        """Whether there is a page to request."""
-        return self.can_begin or bool(self._to_go_on_with())
-
-    def _to_go_on_with(self) -> list[Reading]:
-        """Return the windows whose next page may be requested.
-
-        Far ahead of the checkpoint that is only the earliest window, so that the next checkpoint comes in time.
+        Raises:
+            MissingRecordsError: If it comes as the last of its window, but cannot be.
         """
-        ready = [reading for reading in self.ready if self.is_wanted(reading.start)]
-        first = min(self.planned, key=lambda window: window.start, default=None)
-        if first is None:
-            return ready
-        left = self.planned[first] - self.read.get(first, 0)
-        is_far_ahead = self.since_checkpoint + len(self.active) + left >= MOST_AHEAD
-        return [reading for reading in ready if reading.start == first.start] if is_far_ahead else ready
+        reading.sizes.append(len(page.data))
+        self.full.learn(page, reading.read)
+        self.full.require_end(page, reading.read, reading.sizes)
+        is_full = page.cursor is not None and len(page.data) >= min(self.full.size, reading.read.page_size)
+        in_flight = self.source.in_flight
+        is_idle = is_idle and self._next_start is None
+        if is_full and self.span.planner.is_outgrown(reading.read, reading.number, in_flight, is_idle=is_idle):
+            self.open.remove(reading)
+            self.span.planner.cut(reading.read, reading.number, in_flight, self.full.size)
+            return
+        self.inbox.append(Arrival(reading, reading.number, page))
+        if page.cursor is None:
+            reading.is_complete = True
+            self.inbox.append(Arrival(reading, reading.number, None))
 
-    def _rank(self, reading: Reading) -> tuple[float, int]:
-        """Rank the earliest window first; near the end of the span the longest, so that none is read alone."""
-        left = 0.0 if self.span.planner.next_start is not None else self.planned[reading.read.window] - reading.number
-        return -left, reading.start
+    def finish(self, reading: Reading) -> bool:
+        """Record that a window has been emitted; return whether the bot is complete further than before."""
+        read = reading.read
+        took = f"{reading.number} pages, {reading.records:,} records"
+        self.logger.debug("%s: %s is complete: %s; planned %s", self.name, read.window, took, read.why)
+        is_further = self.span.finish(read.window, reading.records)
+        self.open = [each for each in self.open if each.read.window.end > self.span.until]
+        return is_further
 
-    def _forget(self, reading: Reading) -> None:
-        self.planned.pop(reading.read.window, None)
-        self.read.pop(reading.read.window, None)
+    def fall_back(self, reading: Reading, error: Exception) -> None:
+        """Plan to read a failed window in another way, and log how.
+
+        Raises:
+            ExtractionError: If there is no other way.
+        """
+        read, planner = reading.read, self.span.planner
+        if isinstance(error, FutureEndError):
+            if read.window.end <= self.span.end:
+                self.span.clip(int(error.server_now.timestamp()) - 1, error)
+            end = self.span.end
+            planner.clip(end)
+            how = f"up to {moment_of(end):%Y-%m-%dT%H:%M:%SZ}, by the server's clock"
+            instead = [replace(read, window=Window(read.window.start, end))] if read.window.start < end else []
+        else:
+            is_long = reading.records >= min(self.full.size, read.page_size)
+            how, instead = fallback(read, error, is_long=is_long, others_come=self.full.pages > reading.pages_before)
+        self.open.remove(reading)
+        planner.replace(*instead)
+        level = logging.DEBUG if how in self._logged else logging.WARNING
+        self._logged.add(how)
+        self.logger.log(level, "%s: %s; reading %s again %s", self.name, describe(error), read.window, how)
+
+    def fail(self, window: Window, error: Exception) -> None:
+        """Record that a window cannot be read or emitted. Those before it are still read."""
+        if self.failure is None or window.start < self.failure[0]:
+            self.failure = window.start, error
+        start = self.failure[0]
+        self.open = [each for each in self.open if each.read.window.start < start]
+        self.inbox = deque(each for each in self.inbox if each.reading.read.window.start < start)
+
+    def read_in_one(self) -> None:
+        """Read the rest of the span in a single window."""
+        self.span.read_in_one(self.full.asked)
+        self.open.clear()
+        self.inbox.clear()

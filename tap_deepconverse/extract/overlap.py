@@ -1,48 +1,86 @@
-"""Adjacent windows overlap by one second. If a record is in both, the newer copy must be emitted last."""
+"""What a window's records show: its newest time, its records by the hour, and copies that another window had too."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import cached_property
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tap_deepconverse.extract.window import DAY, HOUR, Window, moment_of
+
 if TYPE_CHECKING:
-    from tap_deepconverse.extract.windows import Window
+    from collections.abc import Iterable
 
-TO_THE_SECOND = len("2026-01-01T00:00:00")
-
-
-class WindowEdges:
-    """A window's first and last second, as text that sorts by time."""
-
-    def __init__(self, window: Window) -> None:
-        """Take a window."""
-        self.window = window
-
-    @cached_property
-    def span(self) -> tuple[str, str]:
-        """Its start and end, to the second."""
-        first, last = (datetime.fromtimestamp(edge, UTC) for edge in (self.window.start, self.window.end))
-        return f"{first:%Y-%m-%dT%H:%M:%S}", f"{last:%Y-%m-%dT%H:%M:%S}"
-
-    def hold(self, moment: str | None) -> bool:
-        """Return whether a time (RFC 3339, UTC) lies on an edge, so that the adjacent window may have it too."""
-        return moment is not None and moment[:TO_THE_SECOND] in self.span
+AN_HOUR = len("2026-01-01T00")
+A_SECOND = len("2026-01-01T00:00:00")
+LONGEST_BY_HOURS = 14 * DAY
+"""Seconds; in a longer window, records are not counted by the hour."""
 
 
-class Overlap:
-    """Recognizes an older copy of a record that two adjacent windows share.
+def text_of(seconds: int) -> str:
+    """Return Unix seconds as text that sorts by time, as records have it."""
+    return f"{moment_of(seconds):%Y-%m-%dT%H:%M:%S}"
 
-    Adjacent windows are read at the same time, so the later window's copy may be the older one.
+
+@dataclass
+class Seen:
+    """What has been seen of a window so far. Times are text: RFC 3339 in UTC, of fixed width."""
+
+    window: Window
+    newest: str = ""
+    hours: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Write the edges as text once, as each record is compared with them."""
+        start, end = self.window.start, self.window.end
+        self._shared = {text_of(second) for second in (max(0, start - 1), start, max(0, end - 1), end)}
+        self._first, self._last = text_of(start), text_of(end)
+
+    def is_inside(self, moment: str) -> bool:
+        """Return whether a time lies in the window."""
+        return self._first <= moment[:A_SECOND] <= self._last
+
+    def is_shared(self, moment: str) -> bool:
+        """Return whether a time lies where requests for adjacent windows overlap."""
+        return moment[:A_SECOND] in self._shared
+
+    def per_hour(self, records: int) -> dict[int, float]:
+        """Return how the window's records are spread over its hours (Unix seconds); nothing for a long window."""
+        if self.window.length > LONGEST_BY_HOURS or (records and not self.hours):
+            return {}
+        share = records / max(1, self.hours.total())
+        first = self.window.start // HOUR * HOUR
+        spread = dict.fromkeys(range(first, self.window.end, HOUR), 0.0)
+        for text, number in self.hours.items():
+            hour = int(datetime.fromisoformat(f"{text}:00:00Z").timestamp())
+            if hour in spread:
+                spread[hour] += number * share
+        return spread
+
+
+class Copies:
+    """Recognizes older copies of records that several windows returned.
+
+    Windows are read at the same time, so the copy that comes later may be the older one.
     """
 
     def __init__(self) -> None:
-        """Start with no record on an edge."""
-        self._newest: dict[str, str] = {}
+        self._newest: dict[str, tuple[str, Window]] = {}
 
-    def is_older_copy(self, identity: str, version: str) -> bool:
-        """Return whether a newer copy of a record on an edge has come before; if not, remember this one."""
-        newest = self._newest.setdefault(identity, version)
+    def came_elsewhere(self, identity: str, window: Window) -> bool:
+        """Return whether a copy of the record has come for another window that does not overlap this one."""
+        other = self._newest.get(identity, ("", window))[1]
+        return other.end <= window.start or window.end <= other.start
+
+    def is_older(self, identity: str, version: str, window: Window) -> bool:
+        """Return whether a newer copy of a record has come before; if not, remember this one."""
+        newest, _ = self._newest.setdefault(identity, (version, window))
         if version > newest:
-            self._newest[identity] = version
+            self._newest[identity] = version, window
         return version < newest
+
+
+def latest(moments: Iterable[datetime | None]) -> datetime | None:
+    """Return the latest of some moments, of which some may be missing."""
+    return max((moment for moment in moments if moment), default=None)

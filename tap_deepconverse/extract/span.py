@@ -1,194 +1,200 @@
-"""The time span that a run reads for one bot: its windows, how far it is complete, and which records to emit."""
+"""The time span that a run reads for one bot: how far it is complete, and which records to emit. Pure."""
 
 from __future__ import annotations
 
 import math
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tap_deepconverse.api.errors import CursorRejectedError
-from tap_deepconverse.extract.another_way import ExtractionError, another_way
-from tap_deepconverse.extract.checkpoint import Coverage
-from tap_deepconverse.extract.density import Density
-from tap_deepconverse.extract.overlap import Overlap, WindowEdges
-from tap_deepconverse.extract.progress import Progress
-from tap_deepconverse.extract.seen import TEN_MINUTES, Seen
-from tap_deepconverse.extract.windows import FIRST_WINDOW, Window, WindowPlanner
-from tap_deepconverse.records.timestamps import parse_time
+from tap_deepconverse.extract.fallback import ExtractionError
+from tap_deepconverse.extract.forecast import Forecast
+from tap_deepconverse.extract.overlap import AN_HOUR, Copies, Seen, latest, text_of
+from tap_deepconverse.extract.plan import FIRST_WINDOW, Planner
+from tap_deepconverse.extract.window import DAY, HOUR, Window, WindowRead, moment_of
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from collections.abc import Mapping
 
-    from tap_deepconverse.extract.another_way import UnreadableWindow
-    from tap_deepconverse.extract.density import Count
-    from tap_deepconverse.extract.selection import Selection
-    from tap_deepconverse.extract.windows import WindowRead
-    from tap_deepconverse.records.page import Page
+MOST_ASTRAY = 20
+"""Records far from their window that come again, after which windows are taken to mean nothing to the API."""
 
 
 @dataclass(frozen=True)
 class SpanSettings:
-    """The settings that all bots of a stream share."""
+    """The settings that all bots of a stream share.
 
-    start: datetime  # the start date
-    end: datetime  # of the date range
-    is_end_given: bool  # as `end_date`, for a backfill
+    Attributes:
+        start: The start date.
+        end: The end of the date range, in whole seconds.
+        is_end_given: Whether there is an `end_date`, for a backfill.
+        version_field: The field with the time of a record's last update: the replication key, or "".
+        begin_field: The field with the time when the conversation began, or "".
+    """
+
+    start: datetime
+    end: datetime
+    is_end_given: bool
     window_days: int
     lookback_days: int
-    page_size: int
-    version_field: str  # with the time of a record's last update: the replication key, or ""
-    begin_field: str  # with the time when the conversation began, or ""
-    stream: str
+    version_field: str
+    begin_field: str
 
-    def start_after(self, bookmark: datetime | None) -> datetime:
-        """Return where to begin: at the start date, or `lookback_days` before the bookmark if that is later."""
-        lookback = timedelta(days=self.lookback_days)
-        if bookmark is not None and bookmark - self.start > lookback:
-            return bookmark - lookback
-        return self.start
+    def start_after(self, bookmark: datetime | None, complete_until: datetime | None) -> datetime:
+        """Return where to begin: at the start date, or `lookback_days` before what an earlier run has read.
+
+        That is its bookmark, the newest record's time. Where it found nothing newer up to `complete_until`, that
+        counts, and a day at least before it, since records may turn up late.
+        """
+        if bookmark is None:
+            return self.start
+        begin = bookmark - timedelta(days=self.lookback_days)
+        if complete_until is not None:
+            begin = max(begin, complete_until - timedelta(days=max(1, self.lookback_days)))
+        return max(self.start, begin)
 
 
 @dataclass
 class BotSpan:
-    """The time span that a run reads for one bot."""
+    """What a run reads of one bot and stream.
 
-    bot_name: str
-    place: str  # among the bots, such as "2 of 5", or "" for the only one
-    bookmark: datetime | None  # at the start of the run
-    counts: Sequence[Count]  # of records, from an earlier run
+    Attributes:
+        bookmark: Where an earlier run's bookmark is, or None.
+        complete_until: How far an earlier run was complete, or None if that is not known.
+        counted: The records of each hour (its start in Unix seconds) that an earlier run counted.
+        per_hour: The same of this run, as far as it is complete.
+        is_empty: Whether there is nothing to read.
+        until: The time up to which everything has been read, in Unix seconds.
+        newest: The newest time seen before `until`, or None.
+        selects_by: The field that the API selects by, once a record has shown it.
+        astray: Records far from their window that came again.
+    """
+
     settings: SpanSettings
-    selection: Selection | None  # shared by the bots of a stream
-    logger: logging.Logger
-    start: datetime = field(init=False)
-    planner: WindowPlanner = field(init=False)
-    coverage: Coverage = field(init=False)
-    progress: Progress = field(init=False)
+    bookmark: datetime | None = None
+    complete_until: datetime | None = None
+    counted: Mapping[int, float] = field(default_factory=dict)
+    per_hour: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    records: int = 0
+    newest: datetime | None = None
+    astray: int = 0
+    selects_by: str = ""
 
     def __post_init__(self) -> None:
         """Plan the span."""
-        self.name = f"Bot '{self.bot_name}', stream '{self.settings.stream}'"
-        self.start = self.settings.start_after(self.bookmark)
-        span = Window(math.floor(self.start.timestamp()), math.ceil(self.settings.end.timestamp()))
+        self.start = self.settings.start_after(self.bookmark, self.complete_until)
+        self.until = int(self.start.timestamp())
+        self.end = int(self.settings.end.timestamp())
+        is_filled = self.bookmark is not None and self.settings.is_end_given and self.bookmark >= self.settings.end
+        self.is_empty = self.until >= self.end or is_filled
         # For a bot that has been read before, one request is expected to cover the lookback.
         days = 1 if self.bookmark is None else self.settings.lookback_days + 1
-        self.planner = WindowPlanner(
-            span,
-            longest=self.settings.window_days * 86_400,
-            page_size=self.settings.page_size,
+        self.planner = Planner(
+            Window(self.until, self.until if self.is_empty else self.end),
+            longest=self.settings.window_days * DAY,
             first=days * FIRST_WINDOW,
-            density=Density(self.counts),
+            forecast=Forecast(self.counted),
         )
-        self.coverage = Coverage(span.start)
-        self.progress = Progress(self.start, self.settings.end)
+        # Younger conversations may change while they are read, and so do not show how the API selects.
+        self._unchanged_since = text_of(self.end - HOUR)
+        self._bounds = text_of(self.until), text_of(self.end)
         self._seen: dict[Window, Seen] = {}
-        self._overlap = Overlap()
-        self._halved: set[str] = set()
+        self._finished: dict[int, tuple[Window, datetime | None]] = {}
+        self._copies = Copies()
+        self._is_clipped = False
+        self._is_in_one = False
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to read."""
-        is_filled = self.bookmark is not None and self.settings.is_end_given and self.bookmark >= self.settings.end
-        return self.start >= self.settings.end or is_filled
-
-    def page_came(self, window: Window, number: int) -> Seen:
-        """Record the arrival of a page by its number in the window; return the `seen` for `admit`."""
-        seen = self._seen.setdefault(window, Seen(WindowEdges(window)))
-        if number == 1:  # an earlier attempt counted records that are now read again
-            seen.tens.clear()
+    def begin(self, window: Window) -> Seen:
+        """Return what has been seen of a window, from now on: what an earlier attempt has seen comes again."""
+        seen = self._seen[window] = Seen(window)
         return seen
 
-    def admit(self, seen: Seen, record: dict[str, Any]) -> bool:
-        """Learn from a record's times. Return whether to emit it: not if an adjacent window had a newer copy.
+    def admit(self, window: Window, record: dict[str, Any]) -> bool:
+        """Learn from a record's times. Return whether to emit it: not if another window had a newer copy.
 
         Args:
-            seen: What has been seen of its window.
+            window: The window that returned it.
             record: The record, conformed.
         """
-        self.progress.records += 1
-        version, began = record.get(self.settings.version_field), record.get(self.settings.begin_field)
+        self.records += 1
+        version = record.get(self.settings.version_field)
         if version is None:
             return True
-        if seen.newest is None or version > seen.newest:
-            seen.newest = version
-        seen.tens[version[:TEN_MINUTES]] += 1
-        first, last = seen.edges.span
-        selection = self.selection
-        if began and selection and not selection.is_known and (began < first or version > last):
-            shown = selection.observe(seen.edges.window, began, version)
-            if shown:
-                self.logger.info("Stream '%s': %s", self.settings.stream, shown)
-        is_shared = seen.edges.hold(version) or seen.edges.hold(began)
-        return not (is_shared and self._overlap.is_older_copy(record["_id"], version))
+        seen = self._seen.get(window) or self.begin(window)
+        began = record.get(self.settings.begin_field) or version
+        first, last = self._bounds
+        is_updated_inside = seen.is_inside(version)
+        place = version if is_updated_inside else began
+        newest = version if first <= version < last else place  # a time outside of the span shows nothing
+        if newest > seen.newest and first <= newest < last:
+            seen.newest = newest
+        is_inside = is_updated_inside or seen.is_inside(began)
+        if not self.selects_by and is_inside and version < self._unchanged_since:
+            self._see_selection(seen, began, is_updated_inside=is_updated_inside)
+        is_shared = seen.is_shared(version) or seen.is_shared(began)
+        if is_inside:
+            seen.hours[place[:AN_HOUR]] += 1
+            if not is_shared:
+                return True
+        elif not (is_shared or self._is_in_one) and self._copies.came_elsewhere(record["_id"], window):
+            self.astray += 1
+        return not self._copies.is_older(record["_id"], version, window)
+
+    def _see_selection(self, seen: Seen, began: str, *, is_updated_inside: bool) -> None:
+        """Learn by which time the API selects, if only one of a record's two lies in the window."""
+        if not is_updated_inside:
+            self.selects_by = self.settings.begin_field
+        elif not seen.is_inside(began):
+            self.selects_by = self.settings.version_field
 
     def finish(self, window: Window, records: int) -> bool:
         """Record that a window is complete; return whether the span is complete further than before."""
-        self.progress.windows += 1
-        seen = self._seen.pop(window, None) or Seen(WindowEdges(window))
-        newest = None if seen.newest is None else parse_time(seen.newest)
-        counts = seen.counts(records)
-        self.planner.learn_rhythm(counts)
-        is_further = self.coverage.finish(window, newest, counts)
-        if is_further:  # windows that were cut never finish
-            self._seen = {left: seen for left, seen in self._seen.items() if left.end > self.coverage.until}
-        return is_further
+        seen = self._seen.pop(window, None) or Seen(window)
+        per_hour = seen.per_hour(records)
+        self.planner.forecast.learn(window, records, per_hour)
+        for hour, number in per_hour.items():
+            self.per_hour[hour] += number
+        self._finished[window.start] = window, datetime.fromisoformat(seen.newest) if seen.newest else None
+        before = self.until
+        while finished := self._finished.pop(self.until, None):
+            self.until = finished[0].end
+            self.newest = latest([self.newest, finished[1]])
+        return self.until > before
 
     @property
-    def complete_until(self) -> datetime:
-        """The time up to which everything has been read, at most the end of the span."""
-        return min(self.coverage.until_moment, self.settings.end)
+    def counts(self) -> dict[int, int]:
+        """The records of each hour that is complete, by its start in Unix seconds."""
+        begin = int(self.start.timestamp())
+        hours = [hour for hour in self.per_hour if begin <= hour and hour + HOUR <= self.until]
+        return {hour: round(self.per_hour[hour]) for hour in hours}
 
-    def require_complete(self) -> None:
-        """Check that the span has been read to its end.
+    @property
+    def reached(self) -> datetime:
+        """The time up to which everything has been read."""
+        return moment_of(self.until)
+
+    @property
+    def next_bookmark(self) -> datetime | None:
+        """The newest time seen, but not later than what is complete, and never before the bookmark."""
+        newest = None if self.newest is None else min(self.newest, self.reached)
+        return latest([self.bookmark, newest])
+
+    def read_in_one(self, page_size: int) -> None:
+        """Plan to read the rest in a single window: the API does not keep to windows."""
+        self.planner.restart(WindowRead(Window(self.until, self.end), page_size, expected=math.inf))
+        self._finished.clear()
+        self._is_in_one = True
+        self.astray = 0
+
+    def clip(self, end: int, error: Exception) -> None:
+        """End the span earlier: the server's clock is behind. Windows beyond the end are to be planned again.
 
         Raises:
-            ExtractionError: If a window is missing, which only a bug of the tap can cause.
+            ExtractionError: If it cannot end earlier.
         """
-        if self.complete_until < self.settings.end:
-            msg = (
-                f"the data is complete only up to {self.complete_until:%Y-%m-%dT%H:%M:%SZ}, although no window is left "
-                "to read. Please report this bug; the next run goes on from the last checkpoint"
-            )
-            raise ExtractionError(msg)
-
-    def times_of(self, page: Page) -> list[float]:
-        """Return the times (Unix seconds) of a page's records, in their order."""
-        times = []
-        for value in page.values_of(self.settings.version_field):
-            with suppress(ValueError):
-                times.append(parse_time(value).timestamp())
-        return times
-
-    def report_progress(self, records_left: Callable[[], float | None]) -> None:
-        """Log the progress, unless that was done a moment ago."""
-        if self.progress.is_due:
-            place = f" ({self.place})" if self.place else ""
-            line = self.progress.report(self.complete_until, records_left())
-            self.logger.info("Bot '%s'%s, stream '%s': %s", self.bot_name, place, self.settings.stream, line)
-
-    def sum_up(self) -> None:
-        """Log the result, at the end of the span."""
-        end = f"{self.settings.end:%Y-%m-%d %H:%M} UTC"
-        if not self.is_empty:
-            self.logger.info("%s: %s", self.name, self.progress.summary())
-            if not (self.bookmark or self.progress.records):
-                since = f"{self.start:%Y-%m-%d %H:%M} UTC"
-                span = f"from {since} to {end}" if self.settings.is_end_given else f"since {since}"
-                self.logger.warning("%s: no records %s; check this bot's name in `bot_names`", self.name, span)
-        elif self.bookmark:
-            what = f"its bookmark is at {self.bookmark:%Y-%m-%d %H:%M} UTC; to read that time again, use another state"
-            self.logger.warning("%s: nothing to do up to %s, since %s or a full refresh", self.name, end, what)
-        else:
-            self.logger.warning("%s: nothing to do up to %s, since `start_date` is %s", self.name, end, self.start)
-
-    def in_another_way(self, read: WindowRead, error: UnreadableWindow) -> list[WindowRead]:
-        """Return what to read instead of a failed window, and log it; see `another_way`."""
-        how, instead = another_way(read, error)
-        if how not in self._halved:  # a window may be halved many times: log once for each page size
-            self.logger.warning("%s: %s; reading %s again %s", self.name, error, read.window, how)
-        if not isinstance(error, CursorRejectedError):
-            self._halved.add(how)
-        return instead
+        if self._is_clipped or end <= self.until:
+            raise ExtractionError(str(error))
+        self._is_clipped = True
+        self.end = min(end, self.end)
+        self.settings = replace(self.settings, end=moment_of(self.end))

@@ -1,51 +1,115 @@
-"""Removes the parameters that the setting `exclude_metadata` names, before anything else sees a record. Pure."""
+"""Removes the parameters that the setting `exclude_metadata` names, before anything else sees a record."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from tap_deepconverse.records.warnings import is_field_name
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+METADATA = "metadata"
+COLUMNS = {METADATA, "additional_fields"}
+"""Columns that are searched. A stream that documents no `metadata` may have one all the same."""
+MOST_PATHS = 10_000
+"""Paths to remember."""
 
 
-COLUMNS = ("metadata.", "additional_fields.")
-
-
-def with_columns_left_out(names: Sequence[str]) -> list[str]:
-    """Add names without the column in front, for those written as in `select`: `metadata.__sys_userIp`."""
-    return [*names, *(name.partition(".")[2] for name in names if name.startswith(COLUMNS))]
-
-
-def without(value: Any, names: Sequence[str], lost: Callable[[str], None] = lambda _: None, path: str = "") -> Any:
-    """Remove the named keys from an object, or from each object in a list.
-
-    A name is a key, or keys with dots between them for nested values. A key that contains dots is named as it is. `*`
-    at the end stands for the rest of one key.
+def bad_names(names: Collection[str], columns: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Yield a sentence for each name in `exclude_metadata` that can never match, and so would protect nothing.
 
     Args:
-        value: Parsed JSON. It is not changed.
-        names: Names such as `__sys_userIp`, `browser_userMeta.email` or `__sys_user*`.
-        lost: Called with the place of each text that would have to be searched.
-        path: The place of the value, such as `metadata`.
-
-    Returns:
-        A copy without them. Text that would have to be searched becomes null, as it may hold a named value.
+        names: The setting.
+        columns: The columns of each stream.
     """
-    if isinstance(value, list):
-        return [without(item, names, lost, path) for item in value]
-    if isinstance(value, dict):
-        kept = {}
-        for key, inner in value.items():
-            if any(_is_key(name, key) for name in names):
-                continue
-            deeper = [name[len(key) + 1 :] for name in names if name.startswith(f"{key}.")]
-            kept[key] = without(inner, deeper, lost, f"{path}.{key}") if deeper else inner
-        return kept
-    if not isinstance(value, str):
+    known = {column.casefold() for each in columns.values() for column in each}
+    for name in names:
+        readings = _readings(name, columns)
+        rest = readings[-1]
+        if not rest or "*" in rest[:-1]:
+            yield f"`exclude_metadata` names '{name}', but a name needs text, with `*` at its end only."
+        elif rest in known and not any(each.partition(".")[0] in COLUMNS for each in readings[:-1]):
+            yield (
+                f"`exclude_metadata` names '{name}', which is a column: leave it out with `select`. For a parameter of "
+                f"that name, write `{METADATA}.{rest}`."
+            )
+
+
+def _readings(name: str, streams: Collection[str]) -> list[str]:
+    """Return a name as it is, and without `$`, a stream or a column in front. Case and blanks do not count."""
+    readings = [name.strip().casefold()]
+    for fronts in ({"$"}, streams, COLUMNS):
+        front, dot, rest = readings[-1].partition(".")
+        if dot and front in fronts:
+            readings.append(rest)
+    return readings
+
+
+class Exclusion:
+    """What `exclude_metadata` names, for all streams of a run. Not for several threads at once.
+
+    A name is a key, or the path to a nested one, with dots between. `*` at the end stands for the rest of one key.
+    """
+
+    def __init__(self, names: Collection[str], streams: Collection[str]) -> None:
+        """Take the names, and the streams, which may stand in front of a name."""
+        self._readings = {name: _readings(name, streams) for name in names}
+        self._known: dict[str, tuple[set[str], bool]] = {}
+        self._matched: set[str] = set()
+        self._is_used = False
+
+    def apply(self, record: dict[str, Any], documented: Collection[str], lost: Callable[[str], None]) -> dict[str, Any]:
+        """Return a record without the named parameters of `metadata` and of its undocumented fields.
+
+        Args:
+            record: A parsed record.
+            documented: Its documented fields.
+            lost: Called with the place of text that would have to be searched: it becomes null.
+        """
+        self._is_used = True
+        searched = {name: value for name, value in record.items() if name not in documented and name != METADATA}
+        kept = {name: value for name, value in record.items() if name not in searched}
+        if METADATA in kept:
+            kept[METADATA] = self._without(kept[METADATA], "", lambda path: lost(f"{METADATA}{path}"))
+        rest: dict[str, Any] = self._without(searched, "", lambda path: lost(f"additional_fields{path}"))
+        return kept | rest
+
+    def _without(self, value: Any, path: str, lost: Callable[[str], None]) -> Any:
+        if isinstance(value, list):
+            return [self._without(item, path, lost) for item in value]
+        if isinstance(value, dict):
+            kept = {}
+            for key, inner in value.items():
+                here = f"{path}.{key}"
+                matched, leads_on = self._known.get(here) or self._look_up(here)
+                if matched:
+                    self._matched |= matched
+                else:
+                    kept[key] = self._without(inner, here, lost) if leads_on else inner
+            return kept
+        if isinstance(value, str):
+            lost(path)
+            return None
         return value
-    lost(path)
-    return None
 
+    def _look_up(self, path: str) -> tuple[set[str], bool]:
+        """Return the names that a path matches, and whether others lead to what is below it."""
+        here = path[1:].casefold()
+        readings = [(each, name) for name, readings in self._readings.items() for each in readings]
+        below = {name for each, name in readings if each.startswith(f"{here}.")}
+        matched = {name for each, name in readings if each == here or (each[-1:] == "*" and here.startswith(each[:-1]))}
+        found = matched | below if matched else matched, bool(below)  # what is below a removed value goes too
+        if len(self._known) < MOST_PATHS:
+            self._known[path] = found
+        return found
 
-def _is_key(name: str, key: str) -> bool:
-    return key.startswith(name[:-1]) if name.endswith("*") else key == name
+    def unmatched(self) -> Iterator[str]:
+        """Yield a sentence for each name that no record of the run had, if there were any records."""
+        seen = {path[1:].casefold(): path[1:] for path in self._known if all(map(is_field_name, path[1:].split(".")))}
+        for name, readings in self._readings.items() if self._is_used else ():
+            if name not in self._matched:
+                close = get_close_matches(readings[-1], seen, n=1)
+                hint = f"did you mean '{seen[close[0]]}'?" if close else "check how it is spelled."
+                yield f"`exclude_metadata` names '{name}', which no record of this run has: {hint}"

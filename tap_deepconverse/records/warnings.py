@@ -1,10 +1,11 @@
-"""Warnings about unexpected data: the first few of each kind, and a total at the end. They hold no record's data."""
+"""Log lines about unexpected data: the first few of each kind, and a total at the end. They hold no record's data."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import logging
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 10  # log lines for each kind and bot
 MOST_FIELDS = 10  # names in one line
+ADDITIONAL = "additional_fields"
+"""Column for the fields that the API's documentation does not name."""
+SENDER = ("sender", "author", "from", "agent", "speaker")
+"""Parts of possible names for a message's sender. The documentation promises a sender, but names no field for it."""
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _ID = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -22,14 +27,6 @@ class RecordWarnings:
     def __init__(self, logger: logging.Logger, where: str) -> None:
         self._logger, self._where = logger, where
         self._counts: Counter[str] = Counter()
-
-    def __enter__(self) -> Self:
-        """Start to count."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Log the totals, also after an error."""
-        self.sum_up()
 
     def warn(self, kind: str, message: str) -> None:
         """Log a warning, unless enough of its kind were logged. The kind is a plural: "pages with lost text"."""
@@ -45,9 +42,59 @@ class RecordWarnings:
                 self._logger.warning("%s: in all, %s %s", self._where, f"{count:,}", kind)
 
 
+@dataclass
+class UndocumentedFields:
+    """Logs once per run which fields the documentation does not name, and which columns the catalog lacks.
+
+    Attributes:
+        is_kept: Whether the column for undocumented fields is in the catalog, and selected.
+    """
+
+    logger: logging.Logger
+    stream: str
+    is_kept: bool = True
+    _known: set[str] = field(default_factory=set, init=False)
+    _dropped: set[str] = field(default_factory=set, init=False)
+    _lines: int = field(default=0, init=False)
+
+    def notice(self, fields: Collection[str]) -> None:
+        """Log those undocumented fields of a record that are new."""
+        if self._known.issuperset(fields) or self._lines >= MOST_NAMED:
+            return
+        self._lines += 1
+        new = set(fields) - self._known
+        self._known |= new
+        senders = {name for name in new if any(part in name.lower() for part in SENDER)}
+        self.logger.info(
+            "Stream '%s': the API sends fields that its documentation does not name (%s); they are %s `%s`%s%s",
+            self.stream,
+            field_names(new),
+            "in" if self.is_kept else "left out, as the catalog does not select",
+            ADDITIONAL,
+            f"; {field_names(senders)} may be the sender that the documentation promises" if senders else "",
+            "; further fields are not logged" if self._lines == MOST_NAMED else "",
+        )
+
+    def drop(self, column: str) -> None:
+        """Warn that a documented field has data, but the catalog has no column for it."""
+        if column not in self._dropped:
+            self._dropped.add(column)
+            self.logger.warning(
+                "Stream '%s': the catalog has no column `%s`, so its data is left out; if that is not on purpose, make "
+                "a new catalog with `--discover`",
+                self.stream,
+                column,
+            )
+
+
+def is_field_name(name: str) -> bool:
+    """Return whether a record's key looks like a name, not like data."""
+    return _FIELD_NAME.fullmatch(name) is not None
+
+
 def field_names(names: Collection[str]) -> str:
     """List a record's keys as "rating, survey and 3 more". Keys that may be data are only counted."""
-    plain = sorted(filter(_FIELD_NAME.fullmatch, names))[:MOST_FIELDS]
+    plain = sorted(filter(is_field_name, names))[:MOST_FIELDS]
     more = len(names) - len(plain)
     return ", ".join(plain) + (f"{' and ' if plain else ''}{more:,} more" if more else "")
 

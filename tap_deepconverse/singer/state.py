@@ -1,123 +1,229 @@
-"""Moves the bookmarks of a stream, and stores recent record counts beside them."""
+"""The state: its declared form, the check of a given one, and how far each bot has been read."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import msgspec
+from msgspec import Meta, Struct
+from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_deepconverse.extract.checkpoint import next_bookmark
-from tap_deepconverse.extract.density import Count
-from tap_deepconverse.records.timestamps import format_time, parse_time
-from tap_deepconverse.singer.state_check import COUNTS, read_bookmark
+from tap_deepconverse.records.values import format_time, parse_iso
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from singer_sdk import Stream
     from singer_sdk.helpers.types import Context
 
-    from tap_deepconverse.extract.span import BotSpan
+Form = TypeVar("Form")
 
-MOST_COUNTS = 100  # entries in the recent counts, or a few more
-FEWEST_COUNTED = 150  # adjacent entries are merged up to this many records
+logger = logging.getLogger("tap-deepconverse")
+
+HOUR = 3_600
+MOST_HOURS = 168  # a week
+MOST_RECORDS = 100_000_000  # in an hour
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Moment(datetime):
+    """A time in ISO 8601, in UTC if it has no offset."""
+
+
+class _PerHour(Struct):
+    since: _Moment
+    counts: list[Annotated[int, Meta(ge=0, le=MOST_RECORDS)]]
+
+
+class _Bot(Struct, forbid_unknown_fields=True):
+    bot_name: str
+
+
+class _Partition(Struct):
+    context: _Bot
+    replication_key: str | None = None
+    replication_key_value: _Moment | None = None
+    complete_since: _Moment | None = None
+    complete_until: _Moment | None = None
+    per_hour: Any = None  # see `_PerHour`
+    recent_counts: Any = None  # of version 1.0
+    replication_key_signpost: Any = None
+    starting_replication_value: Any = None
+
+
+class _StreamState(Struct, forbid_unknown_fields=True):
+    partitions: list[_Partition] = []
+    replication_key_signpost: Any = None
+    starting_replication_value: Any = None
+
+
+class _State(Struct, forbid_unknown_fields=True):
+    bookmarks: dict[str, Any]
+    currently_syncing: Any = None
+
+
+def _read(value: Any, form: type[Form]) -> Form:
+    """Read a part of a state; raise `msgspec.ValidationError`, which names the place."""
+    return msgspec.convert(value, form, dec_hook=_read_moment)
+
+
+def _read_moment(_: type, text: Any) -> _Moment:
+    try:
+        moment = parse_iso(text.strip())
+    except (AttributeError, OverflowError, ValueError):
+        moment = None
+    if moment is None or moment < _EPOCH:
+        msg = "Expected a time from 1970 on in ISO 8601"
+        raise ValueError(msg)
+    return _Moment.combine(moment.date(), moment.timetz())
+
+
+class UnreadableStateError(ConfigurationError):
+    """The state is not of the form that a run writes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The state cannot be read: {reason}; give the tap the object with `bookmarks` that its last run wrote "
+            "(the `value` of a STATE message, the `singer_state` of Meltano), or no state to begin at `start_date`."
+        )
+
+
+def check_state(state: Any, streams: Collection[str]) -> None:
+    """Check a state before any request; raise `UnreadableStateError` if a run with it would silently start again."""
+    name = ""
+    try:
+        bookmarks = _read({"bookmarks": {}} if state == {} else state, _State).bookmarks
+        others = ", ".join(repr(name) for name in bookmarks if name not in streams)
+        if bookmarks and not bookmarks.keys() & set(streams):
+            msg = f"it has no bookmark for {' or '.join(streams)}, only for {others}"
+            raise ValueError(msg)  # noqa: TRY301
+        for name in streams:
+            _check_partitions(bookmarks.get(name, {}))
+    except ValueError as error:  # msgspec's are, too
+        reason = f"{error}, in the bookmarks of the stream '{name}'" if name else str(error)
+        raise UnreadableStateError(reason) from None
+    if others:
+        logger.warning("The state has bookmarks for %s, not a stream of this tap: check the spelling.", others)
+
+
+def _check_partitions(stream_state: Any) -> None:
+    bots = set()
+    for number, partition in enumerate(_read(stream_state, _StreamState).partitions):
+        bot = f"the bot '{partition.context.bot_name}'"
+        if bot in bots:
+            msg = f"two partitions for {bot}"
+            raise ValueError(msg)
+        bots.add(bot)
+        unknown = stream_state["partitions"][number].keys() - set(_Partition.__struct_fields__)
+        if unknown and partition.replication_key_value is None:
+            msg = f"{', '.join(map(repr, sorted(unknown)))} instead of `replication_key_value` for {bot}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where the last run of a bot has come to."""
+
+    bookmark: datetime | None = None
+    """The newest time of a record."""
+    complete_until: datetime | None = None
+    """The time up to which everything has been read."""
+    per_hour: dict[int, int] = field(default_factory=dict)
+    """Records of the last week, by the start of the hour in Unix seconds."""
 
 
 class Checkpoints:
-    """Moves the bookmarks of a stream up to what is complete, and writes STATE messages."""
+    """Reads and writes how far each bot of a stream has been read. With FULL_TABLE, it does neither."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._held_back: list[tuple[Context, str, BotSpan]] | None = None
+        self._resumes: dict[str, Resume] = {}
 
     @property
-    def _partitions(self) -> list[dict[str, Any]]:
-        partitions: list[dict[str, Any]] = self._stream.stream_state.get("partitions", [])
-        return partitions
+    def _is_incremental(self) -> bool:
+        return self._stream.replication_method == REPLICATION_INCREMENTAL
 
-    def _partition(self, context: Context) -> dict[str, Any]:
-        # The SDK's `get_context_state` would add a missing partition.
-        return next((partition for partition in self._partitions if partition["context"] == context), {})
+    @property
+    def _partitions(self) -> dict[str, _Partition]:
+        if not self._is_incremental:
+            return {}
+        partitions = [_read(each, _Partition) for each in self._stream.stream_state.get("partitions", [])]
+        return {partition.context.bot_name: partition for partition in partitions}
 
     @property
     def bots(self) -> set[str]:
         """The bots with a bookmark."""
-        if self._stream.replication_method != REPLICATION_INCREMENTAL:
-            return set()
-        return {each["context"]["bot_name"] for each in self._partitions if each.get("replication_key_value")}
+        return {name for name, partition in self._partitions.items() if partition.replication_key_value}
 
-    def bookmark(self, context: Context) -> datetime | None:
-        """Return a bot's bookmark; None if there is none, or the replication method is not incremental."""
-        if self._stream.replication_method != REPLICATION_INCREMENTAL:
-            return None
-        return read_bookmark(self._partition(context).get("replication_key_value"))
+    def resume(self, context: Context) -> Resume:
+        """Return where a bot's last run has come to. A time later than now counts as now, with a warning."""
+        name = context["bot_name"]
+        if name not in self._resumes:
+            partition = self._partitions.get(name) or _Partition(_Bot(name))
+            bookmark = self._no_later_than_now(partition, "replication_key_value")
+            # If somebody has set the bookmark back, the time after it is to be read again.
+            is_valid = partition.complete_since == partition.replication_key_value
+            complete_until = self._no_later_than_now(partition, "complete_until") if is_valid else None
+            self._resumes[name] = Resume(bookmark, complete_until, _read_per_hour(partition.per_hour))
+        return self._resumes[name]
 
-    def counts(self, context: Context) -> list[Count]:
-        """Return the recent counts of earlier runs, in order of time; none if they were edited and are not valid."""
-        try:
-            counts = [
-                Count(_seconds(start), _seconds(end), max(0, int(records)))
-                for start, end, records in self._partition(context).get(COUNTS, [])
-            ]
-        except (TypeError, ValueError):
-            return []
-        counts.sort(key=lambda count: count.start)
-        return [] if any(count.end > after.start for count, after in pairwise(counts)) else counts
+    def _no_later_than_now(self, partition: _Partition, key: str) -> datetime | None:
+        moment: _Moment | None = getattr(partition, key)
+        now = datetime.now(UTC)
+        if moment is None or moment <= now:
+            return moment
+        where = f"Bot '{partition.context.bot_name}', stream '{self._stream.name}'"
+        logger.warning("%s: `%s` in the state (%s) is later than now, and counts as now", where, key, moment)
+        return now
 
-    def advance(self, context: Context, span: BotSpan) -> None:
-        """Move a bot's bookmark up to what is complete, and write a STATE.
+    def advance(
+        self, context: Context, bookmark: datetime | None, complete_until: datetime, per_hour: Mapping[int, int]
+    ) -> None:
+        """Store how far a bot has been read, and write a STATE. Neither time moves backwards.
 
-        The records are already written: the SDK takes the next record only after writing the one before.
+        The records up to there must be with the writer. Nothing is written if the bot has had no record yet: the next
+        run begins at `start_date` again.
+
+        Args:
+            context: The partition: `bot_name`.
+            bookmark: The newest time of a record; None if there was none in this run.
+            complete_until: The time up to which everything has been read.
+            per_hour: Records by the start of the hour in Unix seconds. The last week of them is kept.
         """
-        if self._stream.replication_method != REPLICATION_INCREMENTAL:
+        before = self.resume(context)
+        newest = max(filter(None, (bookmark, before.bookmark)), default=None)
+        if newest is None or not self._is_incremental:
             return
-        bookmark = self.bookmark(context)
-        moved = next_bookmark(bookmark, span.coverage.newest, span.complete_until)
-        if moved is None or moved == bookmark:
-            return
-        if self._held_back is not None:
-            self._held_back.append((context, format_time(moved), span))
-        else:
-            self._move(context, format_time(moved), span)
-            self._stream.finalize_state_progress_markers(self._stream.get_context_state(context))
-
-    def hold_back(self) -> None:
-        """Hold checkpoints back until `release`: the target does not have the records yet."""
-        self._held_back = self._held_back or []
-
-    def release(self) -> list[tuple[Context, str, BotSpan]]:
-        """Return the checkpoints held back so far, for `move_all` once the target has the records."""
-        held_back, self._held_back = self._held_back or [], []
-        return held_back
-
-    def move_all(self, checkpoints: list[tuple[Context, str, BotSpan]]) -> None:
-        """Move the bookmarks to the checkpoints that `release` returned."""
-        for checkpoint in checkpoints:
-            self._move(*checkpoint)
-
-    def _move(self, context: Context, value: str, span: BotSpan) -> None:
+        reached = max(filter(None, (complete_until, before.complete_until)))
+        self._resumes[context["bot_name"]] = Resume(newest, reached, dict(per_hour))
         key = self._stream.replication_key or ""
-        self._stream.state_manager.increment_state({key: value}, context=context, replication_key=key)
-        since = parse_time(value) - timedelta(days=span.settings.lookback_days + 1)
-        self._stream.get_context_state(context)[COUNTS] = _counts(span, int(since.timestamp()))
+        self._stream.state_manager.increment_state({key: format_time(newest)}, context=context, replication_key=key)
+        partition = self._stream.get_context_state(context)
+        partition.pop("recent_counts", None)
+        partition |= {"complete_since": format_time(newest), "complete_until": format_time(reached)}
+        partition["per_hour"] = _written(per_hour)
+        self._stream.finalize_state_progress_markers(partition)
 
 
-def _counts(span: BotSpan, since: int) -> list[tuple[str, str, int]]:
-    counts = span.coverage.counts = [count for count in span.coverage.counts if count.end > since]
-    fewest = max(FEWEST_COUNTED, sum(count.records for count in counts) / MOST_COUNTS)
-    merged: list[Count] = []
-    for count in counts:
-        last = merged[-1] if merged else None
-        if last and last.records + count.records <= fewest:
-            merged[-1] = Count(last.start, count.end, last.records + count.records)
-        else:
-            merged.append(count)
-    return [(_text(count.start), _text(count.end), round(count.records)) for count in merged]
+def _read_per_hour(written: Any) -> dict[int, int]:
+    """Return the counts; none if somebody has edited them and they are not valid."""
+    try:
+        per_hour = _read(written, _PerHour)
+    except msgspec.ValidationError:
+        return {}
+    since = int(per_hour.since.timestamp()) // HOUR * HOUR
+    return {since + HOUR * number: count for number, count in enumerate(per_hour.counts)}
 
 
-def _seconds(text: str) -> int:
-    return int(parse_time(text).timestamp())
-
-
-def _text(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+def _written(per_hour: Mapping[int, int]) -> dict[str, Any] | None:
+    if not per_hour:
+        return None
+    last = max(per_hour)
+    first = max(min(per_hour), last - HOUR * (MOST_HOURS - 1))
+    counts = [per_hour.get(hour, 0) for hour in range(first, last + 1, HOUR)]
+    return {"since": f"{datetime.fromtimestamp(first, UTC):%Y-%m-%dT%H:%M:%SZ}", "counts": counts}

@@ -1,95 +1,169 @@
-"""Checks `stream_maps` (the SDK ignores unknown names: data would stay unmasked); names a record that failed."""
+"""Stream maps: what would protect nothing is refused, what they make fits what they announce, and errors say why."""
 
 from __future__ import annotations
 
 import json
+import logging
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import FatalSyncError, MapExpressionError
-from singer_sdk.mapper import DefaultStreamMap, StreamMap
+import msgspec
+from simpleeval import FunctionNotDefined, NameNotDefined  # type: ignore[import-untyped]
+from singer_sdk import mapper as sdk
+from singer_sdk.exceptions import ConfigurationError, FatalSyncError
 from typing_extensions import override
 
+from tap_deepconverse.records.values import converter_for
 from tap_deepconverse.records.warnings import name_of_record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-REMOVED = (None, "__NULL__")
-"""Values that remove a stream or a field."""
-IN_ADDITIONAL_FIELDS = (
-    "is not a field of it: undocumented fields are inside `additional_fields`; to remove one, name it in "
-    "`exclude_metadata`"
-)
+    from singer_sdk.singerlib import Catalog
+
+logger = logging.getLogger("tap-deepconverse")
+
+_json_encoder = msgspec.json.Encoder(decimal_format="number")
+_json_decoder = msgspec.json.Decoder()
+
+REMOVED = (None, sdk.NULL_STRING)
+OPERATORS = sorted(value for name, value in vars(sdk).items() if name.startswith("MAPPER_"))
 
 
 def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> list[str]:
-    """Check the names in stream maps against the `fields` of each stream.
+    """Find what would protect nothing: the SDK ignores it, and the data would leave as it is.
+
+    Args:
+        stream_maps: The setting.
+        fields: The fields of each stream.
 
     Returns:
-        A sentence for each unknown stream, and for each field to remove that does not exist: its data would stay.
+        A sentence for each empty map, unknown stream or operator, and field to remove that does not exist.
     """
-    sentences = []
+    empty = [f"`stream_maps` for '{name}'" for name, definition in stream_maps.items() if definition == {}]
+    if not stream_maps:
+        empty = ["`stream_maps`"]
+    sentences = [f"{what} is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`." for what in empty]
     for name, definition in stream_maps.items():
-        details = definition if isinstance(definition, dict) else {}
-        source = str(details.get("__source__", name))
-        streams = [stream for stream in fields if fnmatchcase(stream, source)]
-        if not streams and source != "__else__":
-            sentences.append(f"`stream_maps` names '{source}', but the streams are {' and '.join(fields)}.")
-        for stream in streams:
-            spelt = {field.casefold(): field for field in fields[stream]}
-            for field, expression in details.items():
-                if expression not in REMOVED or field in fields[stream] or field.startswith("__"):
-                    continue
-                known = spelt.get(field.casefold())
-                if not known and any(field in fields[other] for other in streams):
-                    continue  # the pattern matches another stream that has it
-                what = f"is spelled '{known}'" if known else IN_ADDITIONAL_FIELDS
-                sentences.append(f"`stream_maps` removes '{field}' from '{stream}', which {what}.")
+        if {name: definition, **_details(definition)}.get(sdk.MAPPER_ELSE_OPTION) not in REMOVED:
+            sentences.append(f"`{sdk.MAPPER_ELSE_OPTION}` in `stream_maps` must be `{sdk.NULL_STRING}`.")
+        if name != sdk.MAPPER_ELSE_OPTION:
+            sentences += _problems(name, _details(definition), fields)
     return sentences
 
 
-class ExplainedMap(StreamMap):
-    """A stream map whose error names the record, but quotes nothing from it."""
+def _details(definition: Any) -> dict[str, Any]:
+    return definition if isinstance(definition, dict) else {}
 
-    def __init__(self, stream_map: StreamMap, stream: str, stream_maps: object) -> None:
-        vars(self).update(vars(stream_map))
-        self._map, self._stream, self._stream_maps = stream_map, stream, stream_maps
+
+def _problems(name: str, details: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> Iterator[str]:
+    source = str(details.get(sdk.MAPPER_SOURCE_OPTION, name))
+    streams = [stream for stream in fields if fnmatchcase(stream, source)]
+    if not streams:
+        yield f"`stream_maps` names '{source}', but the streams are {' and '.join(fields)}."
+    known = {field for stream in streams for field in fields[stream]}
+    for field, expression in details.items():
+        if field.startswith("__"):
+            if field not in OPERATORS:
+                yield f"`stream_maps` for '{name}' has '{field}', but the operators are {', '.join(OPERATORS)}."
+        elif streams and expression in REMOVED and field not in known:
+            yield (
+                f"`stream_maps` removes '{field}' from '{' and '.join(streams)}', which is not a field of it (case "
+                "counts). Undocumented fields are inside `additional_fields`: name it in `exclude_metadata`."
+            )
+
+
+class Mapper(sdk.PluginMapper):
+    """The SDK's mapper, with checked maps. A map for a stream that is not selected is skipped."""
+
+    @override
+    def register_raw_streams_from_catalog(self, catalog: Catalog) -> None:
+        try:
+            super().register_raw_streams_from_catalog(catalog)
+        except (AttributeError, IndexError, TypeError, ValueError):
+            msg = "`stream_maps` is not of the form that the SDK's documentation describes."
+            raise ConfigurationError(msg) from None
+
+    @override
+    def register_raw_stream_schema(
+        self, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        if not schema.get("properties"):  # the stream is not selected
+            default = sdk.SameRecordTransform(stream_name, schema, key_properties, self.flattening_options)
+            self.stream_maps[stream_name] = [default]
+            return
+        super().register_raw_stream_schema(stream_name, schema, key_properties)
+        self.stream_maps[stream_name] = [
+            each if isinstance(each, sdk.DefaultStreamMap) else CheckedMap(each, stream_name, self.stream_maps_dict)
+            for each in self.stream_maps[stream_name]
+        ]
+
+
+class CheckedMap(sdk.StreamMap):
+    """A stream map whose values fit what it announces, and whose error names the record but quotes nothing from it.
+
+    It gets what JSON has: a float for a fraction, not a `Decimal`.
+    """
+
+    def __init__(self, stream_map: sdk.StreamMap, stream: str, stream_maps: object) -> None:
+        super().__init__(stream_map.stream_alias, stream_map.raw_schema, stream_map.raw_key_properties, None)
+        self.transformed_schema = stream_map.transformed_schema
+        self.transformed_key_properties = stream_map.transformed_key_properties
+        self._map = stream_map
+        self._stream = stream
+        self._stream_maps = stream_maps
+        properties = self.transformed_schema["properties"]
+        self._converters = {name: converter_for(schema) for name, schema in properties.items()}
+        self._warned: set[str] = set()
 
     @override
     def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        bot_name, identity = record.get("bot_name"), record.get("_id")
+        plain: dict[str, Any] = _json_decoder.decode(_json_encoder.encode(record))
         try:
-            return self._map.transform(record)
+            mapped = self._map.transform(plain)
         except Exception as error:  # noqa: BLE001  an expression may fail in any way
-            what = explain_failure(error, self._stream_maps)
-            msg = (
-                f"Bot '{bot_name}', stream '{self._stream}': `stream_maps` fails for {name_of_record(identity)} "
-                f"({what}); check `stream_maps`, and that `stream_map_config` has all values that it uses."
-            )
+            msg = f"{self._place(record)}: `stream_maps` fails: {self._why(error)}."
             raise FatalSyncError(msg) from None
+        if mapped is None:
+            return None
+        for name, value in mapped.items():
+            if value is not None and value is not plain.get(name) and name in self._converters:
+                mapped[name] = self._fitted(name, value, record)
+        for key in self.transformed_key_properties or ():
+            if mapped.get(key) is None:
+                msg = f"{self._place(record)}: `stream_maps` makes `{key}` null, which is a key."
+                raise FatalSyncError(msg)
+        return mapped
+
+    def _fitted(self, name: str, value: Any, record: Mapping[str, Any]) -> Any:
+        """Return a value converted to the type that the map announces; what cannot be converted is null."""
+        faults: list[str] = []
+        fitted = self._converters[name](value, faults)
+        if faults and name not in self._warned:
+            self._warned.add(name)
+            what = f"`stream_maps` makes a value of `{name}` that does not fit the column, and is null"
+            logger.warning("%s: %s; further ones are not logged", self._place(record), what)
+        return fitted
+
+    def _place(self, record: Mapping[str, Any]) -> str:
+        return f"Bot '{record.get('bot_name')}', stream '{self._stream}', {name_of_record(record.get('_id'))}"
+
+    def _why(self, error: Exception) -> str:
+        """Return why an expression failed, without the error's own message: that may quote the record."""
+        cause = error.__cause__ or error
+        # The SDK's words quote only the expression.
+        expression = f" ({str(error).rstrip('.')})" if cause is not error else ""
+        if isinstance(cause, FunctionNotDefined):
+            return f"there is no function '{cause.func_name}'{expression}"
+        if isinstance(cause, NameNotDefined) and cause.name == "fake":
+            return "it needs the Python package faker; install it beside the tap (pip install faker)"
+        if isinstance(cause, NameNotDefined):
+            return f"'{cause.name}' is not a field of it, or not selected in the catalog{expression}"
+        key = cause.args[0] if isinstance(cause, KeyError) and cause.args else None
+        if isinstance(key, str) and f"'{key}'" in json.dumps(self._stream_maps):
+            return f"KeyError: '{key}'; check that `stream_map_config`, or the record, has it"
+        return f"{type(cause).__name__}{expression}; check the expressions"
 
     @override
     def get_filter_result(self, record: dict[str, Any]) -> bool:
         return self._map.get_filter_result(record)
-
-
-def explained_maps(maps: list[StreamMap], stream: str, stream_maps: object) -> list[StreamMap]:
-    """Wrap the stream maps that may fail: those that the setting `stream_maps` defines."""
-    return [
-        each if isinstance(each, DefaultStreamMap | ExplainedMap) else ExplainedMap(each, stream, stream_maps)
-        for each in maps
-    ]
-
-
-def explain_failure(error: Exception, stream_maps: object) -> str:
-    """Return why an expression failed, without the error's own message: that may quote the record.
-
-    Returns:
-        The expression, if the SDK names it; otherwise the kind of error, with the missing key if `stream_maps` has it.
-    """
-    if isinstance(error, MapExpressionError):
-        return str(error).rstrip(".")
-    key = error.args[0] if isinstance(error, KeyError) and error.args else None
-    is_in_expression = isinstance(key, str) and f"'{key}'" in json.dumps(stream_maps)
-    return f"KeyError: '{key}'" if is_in_expression else type(error).__name__

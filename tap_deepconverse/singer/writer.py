@@ -5,35 +5,34 @@ from __future__ import annotations
 import os
 import select
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import SyncError
-from singer_sdk.singerlib.messages import RecordMessage
+from singer_sdk.singerlib.messages import RecordMessage, SchemaMessage
 from typing_extensions import override
 
-from tap_deepconverse.api.sentences import STDOUT_CLOSED, STDOUT_FAILS, TARGET_GONE
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from singer_sdk.singerlib.messages import Message
 
 PAGE_BYTES = 1 << 20
+GOES_ON = "The next run goes on from the last state that the loader confirmed."
+TARGET_GONE = f"The target has stopped reading: see its log. {GOES_ON}"
 
 
 class TargetGoneError(SyncError):
     """The target no longer reads, or standard output cannot be written."""
 
-    def __init__(self, sentence: str = TARGET_GONE()) -> None:
+    def __init__(self, sentence: str = TARGET_GONE) -> None:
         super().__init__(sentence)
 
 
 def require_stdout() -> None:
     """Raise `TargetGoneError` if the process was started without standard output."""
     if sys.stdout is None:
-        raise TargetGoneError(STDOUT_CLOSED())
+        msg = "Standard output is closed: the tap writes its messages there, for a target or a file."
+        raise TargetGoneError(msg)
 
 
 def forget_stdout() -> None:
@@ -48,17 +47,24 @@ def forget_stdout() -> None:
 class PageWriter(MsgSpecWriter):
     """Collects records and writes many at once: the SDK's writer makes two system calls per record.
 
-    Any other message is written at once, after the records before it. The caller flushes after the last record.
+    Any other message is written at once, after the records before it. A SCHEMA that repeats the stream's last one is
+    dropped. The caller flushes after the last record.
     """
 
     def __init__(self) -> None:
         self._lines = bytearray()
+        self._schemas: dict[str, bytes] = {}
         self._is_writing = False
-        self._after_writing: Callable[[], None] | None = None
+        self._ending: BaseException | None = None
 
     @override
     def write_message(self, message: Message) -> None:
-        self._lines += self.format_message(message)
+        line = bytes(self.format_message(message))
+        if isinstance(message, SchemaMessage):
+            if self._schemas.get(message.stream) == line:
+                return
+            self._schemas[message.stream] = line
+        self._lines += line
         if len(self._lines) >= PAGE_BYTES or not isinstance(message, RecordMessage):
             self.flush()
 
@@ -69,37 +75,24 @@ class PageWriter(MsgSpecWriter):
         lines, self._lines = self._lines, bytearray()
         self._is_writing = True
         try:
-            # Unbuffered standard output may take only a part, and returns how much.
-            rest = memoryview(lines)
-            while rest:
-                rest = rest[sys.stdout.buffer.write(rest) :]
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            forget_stdout()
-            raise TargetGoneError from None
+            _write(lines)
         except OSError as error:
             forget_stdout()
-            raise TargetGoneError(STDOUT_FAILS(reason=error.strerror or type(error).__name__)) from None
+            if not self._ending:
+                reason = f"Standard output cannot be written: {error.strerror or type(error).__name__}. {GOES_ON}"
+                raise TargetGoneError(TARGET_GONE if isinstance(error, BrokenPipeError) else reason) from None
         finally:
             self._is_writing = False
-        if self._after_writing:
-            self._after_writing()
-
-    @contextmanager
-    def flushed(self) -> Iterator[None]:
-        """Flush when the block ends or fails."""
-        try:
-            yield
-        finally:
-            self.flush()
-
-    def tend(self) -> None:
-        """Write the collected messages; raise `TargetGoneError` if the target no longer reads."""
-        self.flush()
-        self.check_target()
+        if self._ending:
+            ending, self._ending = self._ending, None
+            raise ending
 
     def check_target(self) -> None:
-        """Raise `TargetGoneError` if the target no longer reads. Works only on systems with `poll`."""
+        """Write the collected messages; raise `TargetGoneError` if the target no longer reads.
+
+        A target that is gone is noticed only on systems with `poll`.
+        """
+        self.flush()
         if not hasattr(select, "poll"):
             return
         gone = select.POLLERR | select.POLLHUP
@@ -111,9 +104,23 @@ class PageWriter(MsgSpecWriter):
         if any(event & gone for _, event in poll.poll(0)):
             raise TargetGoneError
 
-    def when_whole(self, action: Callable[[], None]) -> None:
-        """Call `action` as soon as no line is half written: now, or after the current write."""
+    def stop(self, ending: BaseException) -> None:
+        """Raise an error as soon as no line is half written: now, or after the current write. Collected lines go."""
         if self._is_writing:
-            self._after_writing = action
+            self._ending = ending
+            return
+        self._lines.clear()
+        raise ending
+
+
+def _write(lines: bytearray) -> None:
+    """Write all lines to standard output, which may be unbuffered, and may be a pipe that does not wait."""
+    sys.stdout.flush()
+    out = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+    rest = memoryview(lines)
+    while rest:
+        written = out.write(rest)
+        if written is None:
+            select.select([], [out], [])  # until the pipe has room
         else:
-            action()
+            rest = rest[written:]

@@ -2,118 +2,137 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import count
+from itertools import pairwise
 
 import pytest
 
-from tap_deepconverse.api.rate_limit import ASSUMED_ANSWER, MOST_SLACK, RateLimiter, StoppedError
+from tap_deepconverse.api.errors import StoppedError
+from tap_deepconverse.api.rate_limit import ASSUMED_ANSWER, MOST_SLACK, NEW_CONNECTION, SLACK, RateLimiter
+from tests.api.fake_time import Time
+
+INTERVAL = SLACK / 3
 
 
-def test_turns_are_spread_evenly_over_all_threads() -> None:
-    limiter, stopped, turns = RateLimiter(20), threading.Event(), []
+def turns(limiter: RateLimiter, time: Time, number: int) -> list[float]:
+    """When so many requests may be sent, one after another."""
+    found = []
+    for _ in range(number):
+        limiter.wait(time)
+        found.append(time())
+    return found
+
+
+def gaps(found: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in pairwise(found)]
+
+
+def test_turns_are_spread_evenly() -> None:
+    clock = Time()
+    assert gaps(turns(RateLimiter(3, clock), clock, 30)) == pytest.approx([INTERVAL] * 29)
+
+
+def test_what_was_not_used_is_not_made_up_for() -> None:
+    clock = Time()
+    limiter = RateLimiter(3, clock)
+    turns(limiter, clock, 2)
+    clock.seconds += 60
+    assert gaps(turns(limiter, clock, 5)) == pytest.approx([INTERVAL] * 4)
+
+
+def test_a_turn_that_is_taken_late_is_not_followed_by_one_too_soon() -> None:
+    """A strict server counts any second."""
+    clock = Time(late=0.2)
+    assert min(gaps(turns(RateLimiter(3, clock), clock, 20))) >= INTERVAL
+
+
+def test_over_all_threads_no_more_is_sent() -> None:
+    limiter = RateLimiter(50)
+    began = time.monotonic()
 
     def ask() -> None:
         for _ in range(4):
             limiter.wait(stopped)
-            turns.append(time.monotonic())
 
+    stopped = threading.Event()
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    turns.sort()
-    # A late wake-up may shorten the next gap, but nothing may come in a burst.
-    assert turns[-1] - turns[0] >= 15 * 0.050
-    assert all(later - earlier >= 0.5 for earlier, later in zip(turns, turns[11:], strict=False))
+    assert time.monotonic() - began >= 15 / 50
 
 
-def test_a_pause_is_for_all_threads() -> None:
-    limiter, stopped, turns = RateLimiter(100), threading.Event(), []
-    limiter.pause(0.3)
-    began = time.monotonic()
-
-    def ask() -> None:
-        limiter.wait(stopped)
-        turns.append(time.monotonic() - began)
-
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert min(turns) >= 0.3
+def test_the_first_request_on_an_open_connection_keeps_its_distance_from_those_that_had_to_open_one() -> None:
+    clock = Time()
+    limiter = RateLimiter(3, clock)
+    before = turns(limiter, clock, 6)
+    limiter.took(2)
+    after = turns(limiter, clock, 3)
+    limiter.took(2)
+    assert gaps([*before[-1:], *after]) == pytest.approx([INTERVAL + NEW_CONNECTION, INTERVAL, INTERVAL])
+    assert gaps([*after[-1:], *turns(limiter, clock, 1)]) == pytest.approx([INTERVAL])
 
 
 def test_a_pause_is_also_for_a_turn_that_is_being_waited_for() -> None:
-    limiter, stopped = RateLimiter(4), threading.Event()
-    began = time.monotonic()
-    limiter.wait(stopped)
-    threading.Timer(0.1, limiter.pause, [0.5]).start()
-    limiter.wait(stopped)
-    assert time.monotonic() - began >= 0.6
+    clock = Time()
+    limiter = RateLimiter(3, clock)
+    limiter.wait(clock)
+    clock.when_waiting = lambda: limiter.pause(5)
+    began = clock()
+    limiter.wait(clock)
+    assert clock() - began >= 5
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
-    limiter, stopped = RateLimiter(100), threading.Event()
-    began = time.monotonic()
-    limiter.pause(0.3)
-    limiter.pause(0.01)
-    limiter.wait(stopped)
-    assert time.monotonic() - began >= 0.3
-
-
-def seconds_for(limiter: RateLimiter, turns: int) -> float:
-    stopped = threading.Event()
-    limiter.wait(stopped)
-    began = time.monotonic()
-    for _ in range(turns):
-        limiter.wait(stopped)
-    return time.monotonic() - began
+    clock = Time()
+    limiter = RateLimiter(3, clock)
+    began = clock()
+    limiter.pause(30)
+    limiter.pause(1)
+    limiter.wait(clock)
+    assert clock() - began == pytest.approx(30)
 
 
 def test_a_limiter_that_was_refused_goes_more_slowly_but_not_slower_and_slower() -> None:
-    refused = RateLimiter(100)
+    clock = Time()
+    limiter = RateLimiter(3, clock)
+    limiter.pause(0)
+    assert gaps(turns(limiter, clock, 2))[0] > INTERVAL
     for _ in range(100):
-        refused.pause(0)
-    seconds = seconds_for(refused, 40)
-    assert seconds >= 0.4 * (MOST_SLACK - 0.02)
-    assert seconds < 0.4 * 1.6
+        limiter.pause(0)
+    assert gaps(turns(limiter, clock, 5))[1:] == pytest.approx([MOST_SLACK / 3] * 3)
 
 
 def test_whoever_waits_when_all_is_over_is_let_go() -> None:
-    limiter, stopped, let_go = RateLimiter(1), threading.Event(), count()
-    limiter.pause(60)
+    limiter = RateLimiter(1)
+    stopped = threading.Event()
+    let_go = []
+    limiter.pause(600)
 
     def ask() -> None:
         with pytest.raises(StoppedError):
             limiter.wait(stopped)
-        next(let_go)
+        let_go.append(1)
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    time.sleep(0.05)
     stopped.set()
     for thread in threads:
-        thread.join(5)
-    assert next(let_go) == 3
-
-
-def test_no_turn_is_given_when_all_is_over() -> None:
-    stopped = threading.Event()
-    stopped.set()
-    with pytest.raises(StoppedError):
-        RateLimiter(100).wait(stopped)
+        thread.join(60)
+    assert len(let_go) == 3
 
 
 def test_how_many_are_in_flight_follows_how_long_answers_take() -> None:
-    limiter = RateLimiter(3)
+    clock = Time()
+    limiter = RateLimiter(3, clock)
     assert limiter.in_flight == 3 * ASSUMED_ANSWER
     limiter.took(0.5)
     assert limiter.in_flight == 1.5
+    clock.seconds += 7
     for _ in range(50):
         limiter.took(4.0)
+    assert limiter.last_success_at == clock()
     assert 11.9 < limiter.in_flight <= 12
     limiter.took(0.1)  # one answer that came sooner does not say much
     assert limiter.in_flight > 8

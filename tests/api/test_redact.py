@@ -140,11 +140,13 @@ def test_whatever_is_said_is_a_line_without_the_key(before: str, after: str, key
     [
         ("https://elsewhere.example.com/login?token=x#y", "https://elsewhere.example.com/login"),
         ("https://user:password@elsewhere.example.com:8443/", "https://elsewhere.example.com:8443/"),
-        ("//elsewhere.example.com/a", "elsewhere.example.com/a"),
+        ("//elsewhere.example.com/a", "//elsewhere.example.com/a"),
+        ("//user@elsewhere.example.com/a", "//elsewhere.example.com/a"),
         ("/login", "/login"),
+        ("https://elsewhere.example.com/a\n?b", "https://elsewhere.example.com/a"),
         ("?a=b", "itself"),
-        ("http://[", "something that is no URL"),
-        ("http://host:port/", "something that is no URL"),
+        ("http://[", "http://["),
+        ("http://host:port/", "http://host:port/"),
         (f"https://host/{KEY}", "https://host/***"),
     ],
 )

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+import logging
+import re
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,139 +12,270 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.exceptions import RetriableAPIError
 
-from tap_deepconverse.api.retry import PageSizeDoubt, RetryPolicy, in_words, retry_after
-from tests.support import Clock
+from tap_deepconverse.api.errors import APIError, CursorRejectedError, MayBeTooLargeError, StoppedError, kind_of
+from tap_deepconverse.api.rate_limit import RateLimiter
+from tap_deepconverse.api.retry import Retry, RetryPolicy
+from tests.api.fake_time import Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PAGE = requests.Response()
+EXACT = RetryPolicy(jitter=0)
 
-def failure(**headers: str) -> RetriableAPIError:
+
+def failure(status: int = 503, **headers: str) -> RetriableAPIError:
     response = requests.Response()
+    response.status_code = status
     response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return RetriableAPIError("no", response)
+    return RetriableAPIError(f"HTTP {status}", response)
 
 
-def waits(policy: RetryPolicy, seconds_to_fail: float = 0, *, fail: Callable[[], Exception] = failure) -> list[float]:
-    """How long is waited after each failure until the request fails, by a clock that goes on meanwhile."""
-    clock = Clock()
-    generator = policy.waits(clock)
-    next(generator)
-    waited: list[float] = []
-    while True:
-        clock.seconds += seconds_to_fail if waited else 0
-        try:
-            waited.append(generator.send(fail()))
-        except StopIteration:
-            return waited
-        clock.seconds += waited[-1]
+class Endpoint:
+    """An endpoint that is asked in simulated time: it answers as it is told, after so many seconds."""
+
+    def __init__(self, policy: RetryPolicy = EXACT, seconds: float = 0.0) -> None:
+        self.time = Time()
+        self.seconds = seconds
+        self.limiter = RateLimiter(10_000, self.time)
+        self.retry = Retry(self.limiter, logging.getLogger("retry"), policy, self.time)
+        self.sent: list[float] = []
+
+    def ask(self, answers: Callable[[], Exception | None], *, where: str = "Bot", patient: bool = True) -> Any:
+        """Send a request until `answers` gives none; gives the response."""
+
+        def send() -> requests.Response:
+            self.sent.append(self.time())
+            self.time.seconds += self.seconds
+            if error := answers():
+                raise error
+            return PAGE
+
+        self.limiter.wait(self.time)
+        return self.retry(send, self.time, where=where, patient=patient)
+
+    def fails(self, *errors: Exception, patient: bool = True) -> Any:
+        """Fail with each of these errors, then answer."""
+        left = iter(errors)
+        return self.ask(lambda: next(left, None), patient=patient)
+
+    @property
+    def waits(self) -> list[float]:
+        return [b - a - self.seconds for a, b in pairwise(self.sent)]
 
 
-def test_waits_double_up_to_a_longest_and_end() -> None:
-    policy = RetryPolicy(first_wait=1, longest_wait=8, total=30, jitter=0)
-    assert waits(policy) == [1, 2, 4, 8, 8, 7]
+def test_waits_double_up_to_a_longest_and_end_with_a_sentence() -> None:
+    endpoint = Endpoint(RetryPolicy(first_wait=1, longest_wait=8, total=30, jitter=0))
+    with pytest.raises(APIError) as over:
+        endpoint.ask(failure)
+    assert endpoint.waits == pytest.approx([1, 2, 4, 8, 8, 7])
+    assert str(over.value) == (
+        "HTTP 503; see https://deepconverse.statuspage.io; failed after 7 tries in 30 s; "
+        "the next run goes on from the last checkpoint"
+    )
+    assert kind_of(over.value) == "temporary"
 
 
 def test_waits_are_spread_so_that_not_all_come_back_at_once() -> None:
-    firsts = [waits(RetryPolicy())[0] for _ in range(200)]
-    assert all(1 <= first <= 1.25 for first in firsts)
+    firsts = []
+    for _ in range(200):
+        endpoint = Endpoint(RetryPolicy())
+        assert endpoint.fails(failure()) is PAGE
+        firsts += endpoint.waits
+    assert all(0.999 <= first <= 1.251 for first in firsts)
     assert max(firsts) - min(firsts) > 0.1
 
 
 @given(st.floats(0, 60), st.floats(0, 0.25))
-def test_an_outage_of_five_minutes_is_survived_and_ten_are_not(seconds_to_fail: float, jitter: float) -> None:
-    waited = waits(RetryPolicy(jitter=jitter), seconds_to_fail)
-    last_try_begins = sum(waited) + seconds_to_fail * (len(waited) - 1)
-    assert 300 < last_try_begins < 600
-    assert max(waited) <= 60 * 1.25
+def test_an_outage_of_five_minutes_is_survived_and_ten_are_not(seconds: float, jitter: float) -> None:
+    endpoint = Endpoint(RetryPolicy(jitter=jitter), seconds)
+    with pytest.raises(APIError):
+        endpoint.ask(failure)
+    assert 300 < endpoint.sent[-1] - endpoint.sent[0] < 600
+    assert max(endpoint.waits) <= 60 * 1.25 + 0.001
 
 
-def test_what_takes_minutes_to_fail_is_still_tried_often_enough_to_ask_for_less() -> None:
-    assert len(waits(RetryPolicy(), 300)) >= 4
+def test_an_outage_lasts_its_time_over_all_requests_of_the_endpoint() -> None:
+    """What begins to fail when nothing has come for so long is not retried."""
+    endpoint = Endpoint(seconds=15)
+    for _ in range(3):
+        with pytest.raises(APIError):
+            endpoint.ask(requests.ConnectTimeout)
+    assert endpoint.time() - endpoint.sent[0] <= 360 + 4 * 15
+    assert endpoint.ask(lambda: None) is PAGE
+    assert endpoint.fails(failure()) is PAGE  # since it has answered, failures are retried again
+
+
+def test_while_others_come_each_request_has_its_own_time() -> None:
+    endpoint = Endpoint()
+
+    def fails_while_others_come() -> Exception:
+        endpoint.retry(lambda: PAGE, endpoint.time, where="Another")
+        return failure()
+
+    with pytest.raises(APIError):
+        endpoint.ask(fails_while_others_come)
+    assert endpoint.time() - endpoint.sent[0] == pytest.approx(360, abs=0.1)
+    assert endpoint.fails(failure()) is PAGE
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_refusal_for_good_is_not_the_beginning_of_an_outage(seconds: float) -> None:
+    endpoint = Endpoint(seconds=seconds)
+    with pytest.raises(APIError):
+        endpoint.fails(APIError("no such bot", "404"))
+    endpoint.time.seconds += 1_000
+    assert endpoint.fails(failure()) is PAGE
 
 
 @pytest.mark.parametrize(("asked", "first"), [("5", 5), ("0", 1), ("30", 30), ("31", 31), ("-1", 1), ("soon", 1)])
 def test_what_the_api_asks_for_counts(asked: str, first: float) -> None:
-    assert waits(RetryPolicy(total=30, jitter=0), fail=lambda: failure(Retry_After=asked))[0] == first
+    endpoint = Endpoint(RetryPolicy(total=30, jitter=0))
+    endpoint.fails(failure(Retry_After=asked))
+    assert endpoint.waits == pytest.approx([first], abs=0.001)
 
 
 @given(st.integers(1, 300), st.floats(0, 60), st.floats(0, 0.25))
 def test_an_outage_of_five_minutes_is_survived_whatever_the_api_asks_for(
-    asked: int, seconds_to_fail: float, jitter: float
+    asked: int, seconds: float, jitter: float
 ) -> None:
-    waited = waits(RetryPolicy(jitter=jitter), seconds_to_fail, fail=lambda: failure(Retry_After=str(asked)))
-    assert all(asked <= wait <= asked * (1 + jitter) for wait in waited)
-    assert 300 <= sum(waited) + seconds_to_fail * (len(waited) - 1) < 360 + 60 + 1.25 * 300
+    endpoint = Endpoint(RetryPolicy(jitter=jitter), seconds)
+    with pytest.raises(APIError):
+        endpoint.ask(lambda: failure(Retry_After=str(asked)))
+    assert all(asked * 0.999 <= wait <= asked * 1.26 for wait in endpoint.waits)
+    assert 299 <= endpoint.sent[-1] - endpoint.sent[0] < 360 + 60 + 1.26 * 300
 
 
-def test_a_wait_of_the_longest_that_may_be_asked_for_is_followed_by_a_try() -> None:
-    assert waits(RetryPolicy(jitter=0), 60, fail=lambda: failure(Retry_After="300")) == [300]
+@pytest.mark.parametrize(("error", "paused"), [(failure(429), 1), (failure(503, Retry_After="7"), 7), (failure(), 0)])
+def test_who_is_asked_to_wait_lets_all_others_wait(error: Exception, paused: float) -> None:
+    endpoint = Endpoint()
+    began = endpoint.time()
+    others_came: list[float] = []
+
+    def another_asks() -> None:
+        endpoint.limiter.wait(endpoint.time)
+        endpoint.retry(lambda: PAGE, endpoint.time, where="Another")
+        others_came.append(endpoint.time() - began)
+
+    endpoint.time.when_waiting = another_asks
+    endpoint.ask(iter([error, None]).__next__)
+    assert others_came == [pytest.approx(paused, abs=0.01)]
 
 
-def test_errors_that_say_nothing_of_waiting_are_waited_for() -> None:
-    policy = RetryPolicy(total=1, fewest_tries=1, jitter=0)
-    assert waits(policy, fail=lambda: requests.ConnectionError("no")) == [1.0]
+def test_a_page_that_fails_three_times_may_be_too_large() -> None:
+    endpoint = Endpoint()
+    with pytest.raises(MayBeTooLargeError, match="HTTP 504, repeatedly: the page may be too large") as doubt:
+        endpoint.ask(lambda: failure(504), patient=False)
+    assert len(endpoint.sent) == 3
+    assert kind_of(doubt.value) == "temporary"
 
 
-NOW = datetime(2026, 2, 28, 23, 59, 30, tzinfo=UTC)
+@pytest.mark.parametrize("error", [failure(429), failure(425), requests.ConnectTimeout(), requests.ConnectionError()])
+def test_what_says_nothing_of_the_page_s_size_is_retried(error: Exception) -> None:
+    endpoint = Endpoint()
+    assert endpoint.fails(*[error] * 5, patient=False) is PAGE
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, 0),
-        ({"Retry-After": "120"}, 120),
-        ({"Retry-After": " 1.5 "}, 1.5),
-        ({"Retry-After": "soon"}, 0),
-        ({"Retry-After": "-5"}, 0),
-        ({"Retry-After": "1e9"}, 0),
-        ({"Retry-After": "٣"}, 0),
-        ({"Retry-After": "Sun, 01 Mar 2026 00:00:30 GMT", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 60),
-        ({"Retry-After": "Sun, 01 Mar 2026 00:00:30", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 60),
-        ({"Retry-After": "Sun, 01 Mar 2026 01:00:30 +0100", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 60),
-        ({"Retry-After": "Sat, 28 Feb 2026 23:00:00 GMT", "Date": "Sat, 28 Feb 2026 23:59:30 GMT"}, 0),
-        ({"Retry-After": "Sun, 99 Mar 2026 00:00:30 GMT"}, 0),
-    ],
-)
-def test_what_is_asked_for_is_read_in_seconds_and_as_a_date(headers: dict[str, str], seconds: float) -> None:
-    assert retry_after(headers) == seconds
+def test_a_page_that_takes_too_long_may_be_too_large_before_the_third_failure() -> None:
+    endpoint = Endpoint(seconds=400)
+    with pytest.raises(MayBeTooLargeError):
+        endpoint.ask(requests.ReadTimeout, patient=False)
+    assert len(endpoint.sent) == 2
 
 
-def test_a_date_is_held_against_this_machine_s_clock_where_the_server_does_not_say_its_own() -> None:
-    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    assert 80 < retry_after({"Retry-After": later}) <= 90
+@pytest.mark.parametrize("kind", ["401", "403"])
+def test_a_key_that_was_accepted_is_refused_only_if_it_is_again_and_again(kind: str) -> None:
+    endpoint = Endpoint()
+    refusal = APIError("the API refuses the key", kind)
+    with pytest.raises(APIError, match="refuses the key"):  # nothing has come yet
+        endpoint.fails(refusal)
+    assert len(endpoint.sent) == 1
+    endpoint.fails()
+    assert endpoint.fails(refusal) is PAGE
+    with pytest.raises(APIError, match=r"^the API refuses the key$") as error:
+        endpoint.fails(*[refusal] * 4)
+    assert kind_of(error.value) == kind
 
 
-dates = st.datetimes().map(lambda moment: format_datetime(moment.replace(tzinfo=UTC), usegmt=True))
-spoilt_dates = st.tuples(dates, st.integers(0, 28), st.text(max_size=3)).map(
-    lambda d: d[0][: d[1]] + d[2] + d[0][d[1] :]
-)
+def test_what_no_retry_changes_is_raised_at_once() -> None:
+    endpoint = Endpoint()
+    with pytest.raises(CursorRejectedError):
+        endpoint.fails(CursorRejectedError("no", "400"))
+    with pytest.raises(APIError, match="is not a valid URL; check HTTPS_PROXY") as error:
+        endpoint.fails(requests.exceptions.InvalidProxyURL())
+    assert len(endpoint.sent) == 2
+    assert kind_of(error.value) == "InvalidProxyURL"
 
 
-@given(st.dictionaries(st.sampled_from(["Retry-After", "Date"]), st.text() | dates | spoilt_dates))
-def test_whatever_a_header_says_it_is_a_number_of_seconds(headers: dict[str, Any]) -> None:
-    assert retry_after(headers) >= 0
+def test_no_request_is_sent_when_all_is_over() -> None:
+    endpoint = Endpoint()
+    endpoint.time.when_waiting = endpoint.time.set
+    with pytest.raises(StoppedError):
+        endpoint.fails(failure())
+    with pytest.raises(StoppedError):
+        endpoint.fails()
+    assert len(endpoint.sent) == 1
 
 
-def test_durations_in_words() -> None:
-    assert [in_words(seconds) for seconds in (0.4, 119, 120, 7100, 7200, 100_000, 259_200)] == [
-        "0 s", "119 s", "2 min", "118 min", "2.0 h", "27.8 h", "3 days",
-    ]  # fmt: skip
+# --- What the log says ---
 
 
-@pytest.mark.parametrize(
-    ("doubt", "calls_for_small_page"),
-    [
-        (PageSizeDoubt(2), False),
-        (PageSizeDoubt(3), True),
-        (PageSizeDoubt(10), True),
-        (PageSizeDoubt(3, small_page_came=True), False),
-    ],
-)
-def test_when_a_small_page_is_asked_for(doubt: PageSizeDoubt, calls_for_small_page: bool) -> None:  # noqa: FBT001
-    assert doubt.calls_for_small_page is calls_for_small_page
-    assert not doubt.is_page_too_large
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_it_is_the_page_if_a_small_one_comes_and_it_still_does_not() -> None:
-    assert PageSizeDoubt(4, small_page_came=True).is_page_too_large
+def test_an_outage_is_said_when_it_begins_once_a_minute_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = Endpoint(RetryPolicy(longest_wait=5, jitter=0))
+    ends = endpoint.time() + 125
+
+    def down() -> Exception | None:
+        return failure() if endpoint.time() < ends else None
+
+    def fails_with_others() -> Exception | None:
+        if len(endpoint.sent) == 1:
+            endpoint.ask(down, where="Another")
+        return down()
+
+    endpoint.ask(fails_with_others)
+    begins, first_minute, second_minute, over = warned(caplog)
+    assert re.fullmatch(
+        r"Another: HTTP 503; retrying in 1\.0 s \(attempt 2\), until about \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", begins
+    )
+    assert all(line.startswith("Another: HTTP 503; retrying in 5.0 s") for line in (first_minute, second_minute))
+    assert over == "Another: the API answers again, after 2 min"
+
+
+def test_it_says_until_when_it_is_retried(caplog: pytest.LogCaptureFixture) -> None:
+    Endpoint(RetryPolicy(total=100_000)).fails(failure())
+    until = datetime.fromisoformat(re.findall(r"until about (\S+ \S+) UTC", warned(caplog)[0])[0]).replace(tzinfo=UTC)
+    assert 90_000 < (until - datetime.now(UTC)).total_seconds() < 100_001
+
+
+def test_a_failure_that_comes_and_goes_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = Endpoint()
+    for _ in range(59):
+        endpoint.fails(failure())
+    assert len(warned(caplog)) == 2
+
+
+def test_what_has_failed_for_good_does_not_answer_again(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = Endpoint(RetryPolicy(total=10, jitter=0))
+    with pytest.raises(APIError):
+        endpoint.ask(failure)
+    endpoint.fails()
+    endpoint.fails(failure())
+    assert len(warned(caplog)) == 1
+
+
+@pytest.mark.parametrize(("failures", "warnings"), [(1, 0), (3, 0), (8, 3)])
+def test_a_limit_that_is_over_within_seconds_is_no_warning(
+    caplog: pytest.LogCaptureFixture, failures: int, warnings: int
+) -> None:
+    Endpoint().fails(*[failure(429)] * failures)
+    assert len(warned(caplog)) == warnings
+    assert caplog.records[0].levelname == "INFO"
+
+
+def test_a_limit_that_will_go_on_is_a_warning_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    Endpoint().fails(failure(429, Retry_After="30"))
+    assert len(warned(caplog)) == 2

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import re
+import socket
 import ssl
-import time
+import threading
+from contextlib import closing, suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 import trustme
 from singer_sdk.exceptions import FatalAPIError, SingerSDKError
 from werkzeug import Response
 
 from sandbox.server import Behaviour, Sandbox
+from tap_deepconverse.api.errors import PageTooLargeError, describe, is_transient
 from tap_deepconverse.api.retry import RetryPolicy
+from tap_deepconverse.api.session import Sessions
 from tap_deepconverse.client import ExportStream
 from tests.proxy import proxy
 from tests.support import command, config_for, one_window, sync
@@ -83,11 +90,21 @@ def test_a_certificate_that_is_not_trusted_ends_it_at_once(
     assert "retrying in" not in caplog.text
 
 
-def test_a_host_that_does_not_speak_tls_ends_it_at_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    _, url = serve()
-    with pytest.raises(FatalAPIError, match=r"TLS connection to the API's host failed \([A-Z_]+\); check `api_url`\.$"):
-        sync(config_for(url.replace("http:", "https:")))
-    assert "retrying in" not in caplog.text
+def test_a_host_that_does_not_speak_tls_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client, suppress(ConnectionResetError):
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                client.recv(65536)  # a connection that is closed too early is reset
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(requests.exceptions.SSLError) as error:
+            asked(f"https://127.0.0.1:{server.getsockname()[1]}/")
+    assert re.search(r"TLS connection to the API's host failed \([A-Z_]+\); check `api_url`$", describe(error.value))
+    assert not is_transient(error.value)
 
 
 def test_a_certificate_for_another_name_is_not_trusted(
@@ -145,7 +162,7 @@ def test_a_host_that_the_environment_excepts_is_asked_without_the_proxy(
 def test_a_proxy_that_is_not_there_is_named_in_the_error(
     secure: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ExportStream, "retry_policy", RetryPolicy(total=0, fewest_tries=1))
+    monkeypatch.setattr(ExportStream, "retry_policy", RetryPolicy(total=0))
     monkeypatch.setenv("HTTPS_PROXY", "http://user:S3CRET@127.0.0.1:1")
     with pytest.raises(
         FatalAPIError, match=r"no connection through the proxy .*; check HTTPS_PROXY and NO_PROXY"
@@ -179,43 +196,62 @@ def test_what_is_sent_in_the_clear_does_not_leave_the_machine_by_a_proxy(
     assert (seen.targets, seen.sent) == ([], b"")
 
 
-def test_an_answer_that_comes_in_drops_is_not_waited_for_without_end(
-    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ExportStream, "retry_policy", RetryPolicy(total=0, fewest_tries=1))
-    monkeypatch.setattr("tap_deepconverse.api.session.LONGEST_ANSWER", 1)
+def asked(url: str, sessions: Sessions | None = None, timeout: float = 60) -> requests.Response:
+    """The answer to one request."""
+    with closing(sessions or Sessions(url)) as made:
+        session = made.new()
+        return session.send(session.prepare_request(requests.Request("GET", url)), timeout=timeout)
 
-    def drops() -> Iterator[str]:
-        for _ in range(50):
-            time.sleep(0.2)
-            yield " "
 
-    def drip(_: Any) -> Response:
-        return Response(drops())
-
-    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(drip)
-    began = time.monotonic()
-    with pytest.raises(
-        FatalAPIError, match="no response from the API in time; if it is only slow, raise `request_timeout`"
-    ):
-        sync(one_window(httpserver.url_for(""), request_timeout=1, concurrency=1))
-    assert time.monotonic() - began < 5
+def test_an_answer_that_comes_in_drops_is_not_waited_for_without_end(httpserver: HTTPServer) -> None:
+    """Each piece takes an hour, by the clock that the session has."""
+    hours = count(0, 3_600)
+    httpserver.expect_request("/").respond_with_handler(lambda _: Response([" "] * 50))
+    url = httpserver.url_for("/")
+    with pytest.raises(requests.ReadTimeout):
+        asked(url, Sessions(url, lambda: next(hours)))
 
 
 def test_an_answer_that_is_larger_than_any_page_is_not_taken_into_memory(httpserver: HTTPServer) -> None:
-    """Three hundred megabytes of blanks come compressed, as 300 kB, until pages of one record are asked for."""
+    """Three hundred megabytes of blanks come compressed, as 300 kB."""
     bomb = gzip.compress(b" " * 300_000_000)
+    httpserver.expect_request("/").respond_with_data(bomb, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(PageTooLargeError, match="the response is larger than 256 MB"):
+        asked(httpserver.url_for("/"))
 
-    def burst(request: Request) -> Response:
-        if request.args["per_page"] == "1":
-            return Response('{"data": []}')
-        return Response(bomb, headers={"Content-Encoding": "gzip"})
 
-    httpserver.expect_request("/conversations/export/v1/conversations").respond_with_handler(burst)
-    httpserver.expect_request("/conversations/export/v1/messages").respond_with_json({"data": []})
-    output = sync(one_window(httpserver.url_for(""), page_size=2))
-    assert output.records("conversations") == []
-    assert len(httpserver.log) >= 4
+def test_a_timeout_of_any_length_is_taken(httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/").respond_with_data("yes")
+    assert asked(httpserver.url_for("/"), timeout=10**12).text == "yes"
+
+
+def test_sessions_share_connections_and_not_cookies(httpserver: HTTPServer) -> None:
+    cookies = []
+
+    def answer(request: Request) -> Response:
+        cookies.append(request.cookies.get("server"))
+        return Response("", headers={"Set-Cookie": f"server={len(cookies)}"})
+
+    httpserver.expect_request("/").respond_with_handler(answer)
+    url = httpserver.url_for("/")
+    with closing(Sessions(url)) as sessions:
+        for session in (sessions.new(), sessions.new()):
+            for _ in range(2):
+                session.send(session.prepare_request(requests.Request("GET", url)), timeout=60)
+    assert cookies == [None, "1", None, "3"]
+    assert sessions.new().get_adapter(url) is sessions.new().get_adapter(url)
+
+
+@pytest.mark.parametrize("status", [407, 403])
+def test_a_proxy_that_refuses_ends_it_at_once_with_its_status(
+    secure: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with proxy(refuses_with=status) as (seen, proxy_url):
+        monkeypatch.setenv("HTTPS_PROXY", proxy_url.replace("//", "//user:S3CRET@"))
+        with pytest.raises(FatalAPIError, match=rf"the proxy .* refuses the request \(HTTP {status}\); check") as no:
+            sync(config_for(secure[1], concurrency=1))
+    assert len(seen.targets) <= 2  # one for each stream
+    assert "S3CRET" not in str(no.value)
 
 
 def test_what_netrc_knows_of_the_host_is_not_sent_in_the_clear(

@@ -33,9 +33,9 @@ class Clock:
 
 
 def progress_of(clock: Clock) -> Progress:
-    progress = Progress(START, START + timedelta(days=10), clock=clock)
+    progress = Progress(START, START + timedelta(days=10), clock)
     clock.now += 5  # what comes before it begins does not count
-    progress.begin()
+    assert not progress.is_due()
     return progress
 
 
@@ -45,7 +45,7 @@ def come(progress: Progress, clock: Clock, seconds: int, records_a_second: int) 
     for second in range(seconds):
         clock.now += 1
         progress.records += records_a_second
-        if progress.is_due:
+        if progress.is_due():
             lines.append(progress.report(START + timedelta(days=1, seconds=second), 120_000))
     return lines
 
@@ -55,7 +55,7 @@ def test_a_report_every_ten_seconds_and_a_summary() -> None:
     progress = progress_of(clock)
     lines = come(progress, clock, 41, 1_000)
     assert len(lines) == 4
-    assert lines[0] == "complete until 2026-01-02 00:00 UTC; 10,000 records, 1,000 a second"
+    assert lines[0] == "complete until 2026-01-02 00:00 UTC; 10,000 records, 1,000 a second; about 2 min left"
     assert lines[-1] == "complete until 2026-01-02 00:00 UTC; 40,000 records, 1,000 a second; about 2 min left"
     progress.windows = 1
     assert progress.summary() == "41,000 records from 2026-01-01 00:00 to 2026-01-11 00:00 UTC in 1 window, 41 s"
@@ -75,10 +75,10 @@ def test_nothing_is_said_of_a_time_left_that_cannot_be_told() -> None:
     progress = progress_of(clock)
     come(progress, clock, 29, 1_000)
     clock.now += 1
-    assert progress.is_due
+    assert progress.is_due()
     assert " left" not in progress.report(START, None)
     clock.now += 100
-    assert progress.is_due
+    assert progress.is_due()
     assert " left" not in progress.report(START, 5_000)  # nothing has come lately
 
 
@@ -102,7 +102,7 @@ def test_progress_is_reported_every_ten_to_fifteen_seconds_however_slow_the_targ
     tap = TapDeepConverse(config=config_for(url), message_writer=SlowTarget())
     for stream in tap.streams.values():
         assert isinstance(stream, ExportStream)
-        stream.extraction.spans["bot"].progress.clock = clock
+        stream.endpoint.clock = clock
         began = clock.now
         reported.clear()
         stream.sync()
@@ -119,7 +119,7 @@ def test_progress_is_reported_of_silence_too(serve: Serve, archive: Archive, cap
     tap = TapDeepConverse(config=config_for(url, window_days=1), message_writer=Collector())
     stream = tap.streams["conversations"]
     assert isinstance(stream, ExportStream)
-    stream.extraction.spans["bot"].progress.clock = map(float, count()).__next__
+    stream.endpoint.clock = map(float, count()).__next__
     stream.sync()
     reports = [line for line in caplog.messages if "complete until" in line]
     assert len(reports) > 10

@@ -1,110 +1,250 @@
+"""The span of a bot: where it begins, how far it is complete, and which records leave."""
+
 from __future__ import annotations
 
+import itertools
 import logging
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tap_deepconverse.api.errors import CursorRejectedError, PageTooLargeError
-from tap_deepconverse.extract.another_way import ExtractionError
-from tap_deepconverse.extract.last_page import MissingCursorError
-from tap_deepconverse.extract.windows import Window, WindowRead
-from tests.simulation import span_of
+from tap_deepconverse.extract.fallback import FullPage
+from tap_deepconverse.extract.lane import Lane
+from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan, SpanSettings
+from tap_deepconverse.extract.window import HOUR, Window
+from tap_deepconverse.records.values import format_time
+from tests.simulation import Api
 
-if TYPE_CHECKING:
-    from tap_deepconverse.extract.span import BotSpan
-
-START, DAY = 1_767_225_600, 86_400
-WINDOW = Window(START, START + DAY)
-
-
-def moment(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(START + seconds, UTC):%Y-%m-%dT%H:%M:%S}.000000+00:00"
+NOW = datetime(2026, 9, 21, 12, 30, 5, tzinfo=UTC)
+BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
+FIRST = int(BEGIN.timestamp())
+DAY = 86_400
 
 
-def span(days: int = 3, **others: Any) -> BotSpan:
-    return span_of(START, START + days * DAY, **others)
+def moment(days: float, seconds: float = 0) -> datetime:
+    return BEGIN + timedelta(days=days, seconds=seconds)
+
+
+def settings(lookback_days: int = 0, end: datetime = NOW, *, is_end_given: bool = False) -> SpanSettings:
+    return SpanSettings(BEGIN, end, is_end_given, 30, lookback_days, "version", "began")
+
+
+def span(bookmark: datetime | None = None, complete_until: datetime | None = None, **more: Any) -> BotSpan:
+    return BotSpan(settings(**more), bookmark, complete_until)
+
+
+def record(identity: str, version: datetime | str | None, began: datetime | str | None = None) -> dict[str, Any]:
+    texts = [each and (each if isinstance(each, str) else format_time(each)) for each in (version, began)]
+    return {"_id": identity, "version": texts[0], "began": texts[1]}
+
+
+def days(first: float, last: float) -> Window:
+    return Window(FIRST + round(first * DAY), FIRST + round(last * DAY))
+
+
+# --- Where it begins ---
 
 
 @pytest.mark.parametrize(
-    ("bookmark", "lookback_days", "begins"), [(None, 1, 0), (0, 1, 0), (5, 1, 4), (5, 0, 5), (5, 7, 0), (-3, 1, 0)]
+    ("lookback_days", "bookmark", "complete_until", "start"),
+    [
+        (3, None, None, 0),
+        (3, None, 10, 0),
+        (3, 10, None, 7),  # an old state
+        (0, 10, None, 10),
+        (3, 10, 10, 7),
+        (3, 10, 12, 9),
+        (3, 10, 20, 17),  # silent
+        (0, 10, 20, 19),
+        (0, 10, 10.5, 10),
+        (1, 10, 10.5, 9.5),
+        (30, 10, 20, 0),
+        (3, 2, None, 0),
+        (3, -50, 10, 7),
+    ],
 )
-def test_a_run_begins_the_lookback_behind_the_bookmark_but_not_before_the_start_date(
-    bookmark: int | None, lookback_days: int, begins: int
+def test_a_run_begins_a_lookback_before_what_is_complete(
+    lookback_days: int, bookmark: float | None, complete_until: float | None, start: float
 ) -> None:
-    at = None if bookmark is None else START + bookmark * DAY
-    assert span(9, bookmark=at, lookback_days=lookback_days).start.timestamp() == START + begins * DAY
+    before, until = (None if each is None else moment(each) for each in (bookmark, complete_until))
+    assert settings(lookback_days).start_after(before, until) == moment(start)
+    assert span(before, until, lookback_days=lookback_days).reached == moment(start)
 
 
-def test_a_window_whose_cursor_is_rejected_is_read_again_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
+def test_a_span_that_is_filled_already_is_empty() -> None:
+    end = moment(5)
+    assert span(moment(5), end=end, is_end_given=True, lookback_days=3).is_empty
+    assert span(moment(9), end=end).is_empty
+    assert not span(moment(4), end=end, is_end_given=True).is_empty
+    assert not span(moment(5), end=end, lookback_days=3).is_empty
+    assert span(moment(9), end=end).planner.next_start is None
+
+
+# --- The bookmark ---
+
+
+def test_the_bookmark_is_the_newest_time_but_not_beyond_what_is_complete() -> None:
     bot = span()
-    (again,) = bot.in_another_way(WindowRead(WINDOW, 1000), CursorRejectedError("the cursor is rejected"))
-    assert (again.window, again.page_size) == (WINDOW, 1000)
-    assert "the cursor is rejected; reading the window from 2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z" in caplog.text
-    with pytest.raises(ExtractionError, match=r"twice in the window from .*; .* set `window_days` lower"):
-        bot.in_another_way(again, CursorRejectedError("the cursor is rejected"))
+    assert bot.next_bookmark is None
+    bot.admit(days(1, 2), record("b", moment(1.5)))
+    assert not bot.finish(days(1, 2), 1)
+    assert bot.next_bookmark is None
+    bot.admit(days(0, 1), record("a", moment(5), moment(0.5)))  # selected by its beginning, changed later
+    assert bot.finish(days(0, 1), 1)
+    assert bot.reached == bot.next_bookmark == moment(2)
+    bot.finish(days(2, 10), 0)
+    assert bot.next_bookmark == moment(5)
 
 
-def test_a_window_that_is_halved_again_and_again_is_a_warning_or_two(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
+def test_the_bookmark_never_moves_backwards() -> None:
+    bot = span(moment(10), lookback_days=5)
+    bot.admit(days(5, 8), record("a", moment(6)))
+    bot.finish(days(5, 8), 1)
+    assert bot.reached == moment(8)
+    assert bot.next_bookmark == moment(10)
+
+
+@pytest.mark.parametrize("other", ["0001-01-01T00:00:00.000000+00:00", datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
+    datetime(1899, 1, 1, tzinfo=UTC), NOW, NOW + timedelta(days=365), "9999-12-31T23:59:59.999999+00:00"])  # fmt: skip
+@pytest.mark.parametrize("is_first", [True, False])
+def test_times_outside_of_the_span_move_nothing(other: datetime | str, *, is_first: bool) -> None:
     bot = span()
-    for error, lines in ((MissingCursorError("no cursor"), 1), (PageTooLargeError("too large"), 2)):
-        caplog.clear()
-        for read in bot.in_another_way(WindowRead(WINDOW, 1000), error):
-            for half in bot.in_another_way(read, error):
-                bot.in_another_way(replace(half, page_size=500), error)
-        assert len(caplog.messages) == lines
+    whole = Window(FIRST, int(NOW.timestamp()))
+    records = [record("odd", other, other), record("odd too", other), record("a", moment(1), moment(1))]
+    for each in records if is_first else records[::-1]:
+        assert bot.admit(whole, each)
+    bot.finish(whole, 3)
+    assert bot.next_bookmark == moment(1)
+    assert bot.astray == 0
 
 
-def test_a_page_that_is_too_large_is_read_in_halves_down_to_single_records() -> None:
-    bot, read, sizes = span(), WindowRead(WINDOW, 1000), list[int]()
-    while read.page_size > 1:
-        halves = bot.in_another_way(read, PageTooLargeError("too large"))
-        assert tuple(half.window for half in halves) == read.window.halves()
-        read = halves[-1]
-        sizes.append(read.page_size)
-    assert sizes == [500, 250, 125, 62, 31, 15, 7, 3, 1]
-    with pytest.raises(ExtractionError, match=r"too large, even with one record, in the window"):
-        bot.in_another_way(read, PageTooLargeError("too large"))
+@given(
+    edges=st.sets(st.integers(1, 20 * DAY), max_size=12).map(sorted),
+    records=st.lists(st.tuples(st.integers(-DAY, 25 * DAY), st.integers(-DAY, 25 * DAY)), max_size=40),
+    data=st.data(),
+)
+def test_windows_in_any_order_come_to_the_same(
+    edges: list[int], records: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    end = edges[-1] if edges else DAY
+    pairs = itertools.pairwise(dict.fromkeys([0, *edges, end]))
+    windows = [Window(FIRST + first, FIRST + last) for first, last in pairs]
+
+    def read_in(order: list[Window]) -> BotSpan:
+        bot = span(end=moment(0, end))
+        before = bot.until, bot.next_bookmark
+        for window in order:
+            found = [
+                record(str(number), moment(0, version), moment(0, began))
+                for number, (version, began) in enumerate(records)
+                if window.start_time <= FIRST + began <= window.end
+            ]
+            for each in found:
+                bot.admit(window, each)
+            is_further = bot.finish(window, len(found))
+            assert is_further == (bot.until > before[0])
+            assert bot.next_bookmark is None or (before[1] or BEGIN) <= bot.next_bookmark <= bot.reached
+            assert all(hour + HOUR <= bot.until for hour in bot.counts)
+            before = bot.until, bot.next_bookmark
+        assert bot.reached == moment(0, end)
+        return bot
+
+    in_order, shuffled = read_in(windows), read_in(data.draw(st.permutations(windows)))
+    assert in_order.next_bookmark == shuffled.next_bookmark
+    assert in_order.counts == shuffled.counts
 
 
-def test_an_older_copy_from_an_adjacent_window_is_not_emitted() -> None:
+# --- Which records leave ---
+
+
+def test_older_copies_where_windows_overlap_are_dropped() -> None:
     bot = span()
-    first, second = bot.page_came(WINDOW, 1), bot.page_came(Window(START + DAY, START + 2 * DAY), 1)
-    assert bot.admit(second, {"_id": "a", "t": moment(DAY), "v": 2})
-    assert bot.admit(first, {"_id": "a", "t": moment(DAY), "v": 1})
-    inside = {"_id": "b", "t": moment(60)}
-    assert bot.admit(first, inside)
-    assert bot.admit(first, {**inside, "t": moment(50)})  # no other window can hold it
-    assert bot.admit(first, {"_id": "c", "t": None})
+    edge = moment(1)
+    late = moment(1, 0.5)
+    assert bot.admit(days(1, 2), record("a", late))
+    assert not bot.admit(days(0, 1), record("a", edge))
+    assert bot.admit(days(0, 1), record("a", late))
+    assert bot.admit(days(1, 2), record("a", moment(1.5), edge))
+    assert not bot.admit(days(0, 1), record("a", late, edge))
+    assert bot.admit(days(0, 1), record("b", edge))
+    assert bot.records == 6
 
 
-def test_a_span_with_a_window_left_out_is_not_complete() -> None:
+def test_records_without_a_time_leave() -> None:
     bot = span()
-    for window in (WINDOW, Window(START + 2 * DAY, START + 3 * DAY)):
-        seen = bot.page_came(window, 1)
-        bot.admit(seen, {"_id": "a", "t": moment(window.end - START - 60)})
-        bot.finish(window, 1)
-    assert bot.complete_until.timestamp() == START + DAY
-    assert bot.coverage.newest is not None
-    assert bot.coverage.newest.timestamp() == START + DAY - 60
-    with pytest.raises(ExtractionError, match="complete only up to 2026-01-02T00:00:00Z"):
-        bot.require_complete()
-    bot.finish(Window(START + DAY, START + 2 * DAY), 0)
-    bot.require_complete()
+    for _ in range(2):
+        assert bot.admit(days(0, 1), record("a", None))
+        assert bot.admit(days(0, 1), record("a", None, moment(0.5)))
+    bot.finish(days(0, 1), 4)
+    assert bot.next_bookmark is None
 
 
-def test_what_has_been_filled_is_nothing_to_do(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    bot = span(bookmark=START + 3 * DAY)
-    assert bot.is_empty
-    bot.sum_up()
-    assert "nothing to do up to 2026-01-04 00:00 UTC, since its bookmark is at 2026-01-04 00:00 UTC" in caplog.text
-    assert "use another state or a full refresh" in caplog.text
-    later = span_of(START + DAY, START)
-    assert later.is_empty
-    later.sum_up()
-    assert "nothing to do up to 2026-01-01 00:00 UTC, since `start_date` is 2026-01-02" in caplog.text
+def test_records_far_from_their_windows_that_come_again_are_counted() -> None:
+    bot = span()
+    for number in range(MOST_ASTRAY):
+        assert bot.admit(days(0, 1), record(str(number), moment(9)))
+    assert bot.astray == 0
+    for number in range(MOST_ASTRAY):
+        assert bot.admit(days(1, 2), record(str(number), moment(9)))
+    assert bot.astray == MOST_ASTRAY
+
+
+def test_records_in_the_second_that_two_windows_share_are_not_far_from_either() -> None:
+    bot = span()
+    for number in range(1, 10):
+        for window in (days(number - 1, number), days(number, number + 1)):
+            assert bot.admit(window, record(str(number), moment(number, -0.5)))
+    assert bot.astray == 0
+
+
+@pytest.mark.parametrize("which", ["version", "began"])
+def test_by_which_time_the_api_selects(which: str) -> None:
+    bot = span()
+    inside, outside = moment(3.5), moment(5)
+    versions = (inside, outside) if which == "version" else (outside, inside)
+    bot.admit(days(3, 4), record("a", inside, inside))
+    bot.admit(days(3, 4), record("b", outside, outside))
+    bot.admit(days(3, 4), record("c", NOW - timedelta(minutes=5), inside))  # may have changed a moment ago
+    assert bot.selects_by == ""
+    bot.admit(days(3, 4), record("d", *versions))
+    assert bot.selects_by == which
+
+
+# --- Counts ---
+
+
+def test_only_whole_hours_are_counted() -> None:
+    bot = span(moment(0.5, 600))
+    hours = [moment(0.5, 900), moment(0.5, 4000), moment(0.5, 4001), moment(0.5, 7500)]
+    first = Window(bot.until, bot.until + 2 * HOUR)
+    for number, time in enumerate(hours):
+        bot.admit(first, record(str(number), time))
+    bot.finish(first, 4)
+    noon = FIRST + DAY // 2
+    assert bot.counts == {noon + HOUR: 2}
+    bot.finish(Window(first.end, first.end + HOUR), 0)
+    assert bot.counts == {noon + HOUR: 2, noon + 2 * HOUR: 1}
+
+
+# --- In one ---
+
+
+def test_an_api_that_does_not_keep_to_windows_is_read_in_one() -> None:
+    bot = span()
+    lane = Lane("bot", bot, Api([]), FullPage(1000), logging.getLogger("span"))
+    begun = [lane.next() for _ in range(3)]
+    assert None not in begun
+    bot.finish(days(0, 1), 0)
+    lane.read_in_one()
+    reading = lane.next()
+    assert reading
+    assert reading.read.window == Window(FIRST + DAY, int(NOW.timestamp()))
+    assert len(lane.open) == 1
+    for number in range(2 * MOST_ASTRAY):
+        bot.admit(reading.read.window, record(str(number % 10), moment(0.5)))
+    assert bot.astray == 0
+    assert lane.finish(reading)
+    assert bot.reached == NOW

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.records.conform import Conformer, UndocumentedFields
+from tap_deepconverse.records.conform import Conformer
+from tap_deepconverse.records.exclude import Exclusion
 from tap_deepconverse.records.page import UnusableRecordError, parse_page
-from tap_deepconverse.records.warnings import RecordWarnings
+from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
 from tap_deepconverse.streams import Conversations, Messages
 
 LOGGER = logging.getLogger("conform")
@@ -21,11 +22,17 @@ both_ways = pytest.mark.parametrize("is_shallow", [True, False])
 
 
 def conformed(
-    *records: Any, is_shallow: bool, excluded: tuple[str, ...] = (), schema: Any = Conversations.schema
+    *records: Any,
+    is_shallow: bool,
+    excluded: tuple[str, ...] = (),
+    schema: Any = Conversations.schema,
+    announced: Any = None,
+    is_kept: bool = True,
 ) -> list[Any]:
-    undocumented = UndocumentedFields(LOGGER, "messages")
+    undocumented = UndocumentedFields(LOGGER, "messages", is_kept=is_kept)
     warnings = RecordWarnings(LOGGER, "Bot 'bot'")
-    conformer = Conformer("bot", schema, warnings, undocumented, excluded, is_shallow)
+    exclusion = Exclusion(excluded, ("conversations", "messages")) if excluded else None
+    conformer = Conformer("bot", schema, announced or schema, warnings, undocumented, exclusion, is_shallow)
     page = parse_page(json.dumps({"data": records, "cursor": None}).encode())
     return [json.loads(msgspec.json.encode(record)) for record in conformer.records(page, "page 3 of the window")]
 
@@ -34,10 +41,10 @@ def conformed(
 def test_a_record_has_all_columns_and_no_others(is_shallow: bool) -> None:  # noqa: FBT001
     plain, more = conformed(
         {"_id": ID},
-        {"_id": ID, "csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7, "locale": "en_us"},
+        {"locale": "en_us", "csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7, "_id": ID},
         is_shallow=is_shallow,
     )
-    assert plain.keys() == more.keys() == Conversations.schema["properties"].keys()
+    assert [*plain] == [*more] == [*Conversations.schema["properties"]]  # in one order: some loaders count columns
     assert plain["additional_fields"] is None
     assert more["additional_fields"] == {"csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7}
     assert more["bot_name"] == "bot"
@@ -68,13 +75,20 @@ def test_what_is_excluded_is_seen_by_nobody(caplog: pytest.LogCaptureFixture) ->
     assert "email" not in caplog.text
 
 
-@pytest.mark.parametrize("metadata", ['{"__sys_userIp": "1.2.3.4"}', 7, True])
-def test_metadata_that_cannot_be_searched_is_null(caplog: pytest.LogCaptureFixture, metadata: Any) -> None:
+def test_metadata_that_cannot_be_searched_is_null(caplog: pytest.LogCaptureFixture) -> None:
+    metadata = '{"__sys_userIp": "1.2.3.4"}'
     (record,) = conformed({"_id": ID, "metadata": metadata}, is_shallow=False, excluded=("__sys_userIp",))
     assert record["metadata"] is None
-    assert (
-        f"`metadata` of the record with _id '{ID}' is not an object (record 1 of page 3 of the window)" in caplog.text
-    )
+    assert f"`metadata` of the record with _id '{ID}' (record 1 of page 3 of the window) is text" in caplog.text
+
+
+def test_a_message_s_own_metadata_is_searched_too() -> None:
+    metadata = {"__sys_userIp": "1.2.3.4", "origin": "web"}
+    for name in ("__sys_userIp", "metadata.__sys_userIp", "messages.metadata.__sys_userip"):
+        (message,) = conformed(
+            {"_id": ID, "metadata": metadata}, is_shallow=True, schema=Messages.schema, excluded=(name,)
+        )
+        assert message["additional_fields"] == {"metadata": {"origin": "web"}}
 
 
 def test_text_that_stands_where_an_excluded_name_leads_is_null_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -84,9 +98,7 @@ def test_text_that_stands_where_an_excluded_name_leads_is_null_with_a_warning(ca
     assert left["metadata"] == {"browser_userMeta": None, "plan": "pro"}
     assert left["additional_fields"] == {"user": [None, {}]}
     for path in ("metadata.browser_userMeta", "additional_fields.user"):
-        assert (
-            f"`{path}` of the record with _id '{ID}' is not an object (record 1 of page 3 of the window)" in caplog.text
-        )
+        assert f"`{path}` of the record with _id '{ID}' (record 1 of page 3 of the window) is text" in caplog.text
     assert "a@b.c" not in caplog.text
     (message,) = conformed({"_id": ID, "outMsg": "Hi"}, is_shallow=False, schema=Messages.schema, excluded=("a.b",))
     assert message.keys() == Messages.schema["properties"].keys()
@@ -134,6 +146,78 @@ def test_a_time_that_cannot_be_parsed_is_named_by_its_place(caplog: pytest.LogCa
     assert "`startTime` of a record (record 1 of page 3 of the window) is not a time" in caplog.text
     assert "(record 1 of page 3 of the window)" in caplog.text
     assert "Kim" not in caplog.text
+
+
+def catalog(*without: str, **columns: Any) -> dict[str, Any]:
+    """The documented schema, as a catalog may change it."""
+    properties = {name: each for name, each in Conversations.schema["properties"].items() if name not in without}
+    return {"properties": {**properties, **columns}}
+
+
+@both_ways
+def test_values_are_of_the_types_that_the_catalog_gives_them(is_shallow: bool) -> None:  # noqa: FBT001
+    announced = catalog(
+        metadata={"type": "string"},
+        startTime={"type": ["string", "null"]},
+        lastActionAt={"type": "integer"},
+        locale={"type": "array", "items": {"type": "string"}},
+        additional_fields={"type": "string"},
+    )
+    record = {"_id": ID, "startTime": 1744750665, "lastActionAt": 1744750665, "metadata": {"a": 1.10}, "locale": "en"}
+    (fitted,) = conformed({**record, "x": 1}, is_shallow=is_shallow, announced=announced)
+    assert fitted["metadata"] == '{"a":1.1}'
+    assert fitted["startTime"] == "2025-04-15T20:57:45.000000+00:00"  # still a time
+    assert fitted["lastActionAt"] == 1744750665
+    assert fitted["locale"] == ["en"]
+    assert fitted["additional_fields"] == '{"x":1}'
+
+
+@both_ways
+def test_a_column_that_the_catalog_adds_takes_its_undocumented_field(is_shallow: bool) -> None:  # noqa: FBT001
+    announced = catalog(csat={"type": "integer"}, nps={"type": "integer"}, x={})
+    record = {"_id": ID, "csat": "7", "x": {"a": [1]}}
+    one, other = conformed({**record, "y": 1}, record, is_shallow=is_shallow, announced=announced)
+    assert (one["csat"], one["nps"], one["x"]) == (7, None, {"a": [1]})
+    assert one["additional_fields"] == {"y": 1}
+    assert other["additional_fields"] is None
+
+
+def test_what_is_excluded_does_not_fill_an_added_column() -> None:
+    announced = catalog(email={"type": ["string", "null"]})
+    (record,) = conformed({"_id": ID, "email": "a@b.c"}, is_shallow=False, announced=announced, excluded=("email",))
+    assert record["email"] is None
+
+
+@both_ways
+def test_a_column_that_the_catalog_lacks_is_left_out_and_named_once(
+    caplog: pytest.LogCaptureFixture,
+    is_shallow: bool,  # noqa: FBT001
+) -> None:
+    record = {"_id": ID, "locale": "en_us", "tags": None}
+    announced = catalog("locale", "tags", "bot_name")
+    for fitted in conformed(record, record, is_shallow=is_shallow, announced=announced):
+        assert [*fitted] == [*announced["properties"]]
+        assert fitted["additional_fields"] is None
+    (line,) = caplog.messages
+    assert "no column `locale`" in line
+    assert "`--discover`" in line
+    assert "en_us" not in line
+
+
+def test_nothing_is_claimed_of_additional_fields_that_do_not_leave(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    (record,) = conformed(
+        {"_id": ID, "csat": 5}, is_shallow=True, announced=catalog("additional_fields"), is_kept=False
+    )
+    assert "additional_fields" not in record
+    assert "(csat); they are left out, as the catalog does not select `additional_fields`" in caplog.text
+
+
+def test_undocumented_fields_keep_the_order_of_the_api() -> None:
+    names = [f"field{number}" for number in range(50, 0, -1)]
+    for is_shallow in (True, False):
+        (record,) = conformed({"_id": ID, **dict.fromkeys(names, 1)}, is_shallow=is_shallow)
+        assert [*record["additional_fields"]] == names
 
 
 fields = st.dictionaries(st.sampled_from(["a", "metadata", "tags", "locale", "startTime"]), st.text() | st.integers())

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.records.exclude import with_columns_left_out, without
+from tap_deepconverse.records.exclude import Exclusion, bad_names
 
 USER = {"__sys_userIp": "1.2.3.4", "__sys_userAgent": "Mozilla", "origin": "web"}
+COLUMNS = {"conversations": ["_id", "metadata", "tags", "additional_fields"], "messages": ["_id", "userInput"]}
+
+
+def without(value: Any, names: list[str]) -> Any:
+    """What is left of a conversation's metadata."""
+    record = {"_id": "a", "metadata": value}
+    return Exclusion(names, COLUMNS).apply(record, COLUMNS["conversations"], lambda _: None)["metadata"]
 
 
 @pytest.mark.parametrize(
@@ -18,7 +25,11 @@ USER = {"__sys_userIp": "1.2.3.4", "__sys_userAgent": "Mozilla", "origin": "web"
         (["__sys_userIp"], USER, {"__sys_userAgent": "Mozilla", "origin": "web"}),
         (["__sys_user*"], USER, {"origin": "web"}),
         (["*"], USER, {}),
-        (["__SYS_USERIP", "sys_userIp", "__sys_user"], USER, USER),
+        (["sys_userIp", "__sys_user", "userInput"], USER, USER),
+        ([" __SYS_userip ", "__SYS_USERA*"], USER, {"origin": "web"}),
+        (["metadata.__sys_user*", "$.metadata.ORIGIN"], USER, {}),
+        (["conversations.metadata.origin", "Conversations.__sys_user*"], USER, {}),
+        (["messages.count"], {"messages": {"count": 1}, "count": 2}, {"messages": {}}),
         (["a"], {"b": {"a": 1}}, {"b": {"a": 1}}),
         (["m.email"], {"m": {"email": "x", "plan": "pro"}, "email": "y"}, {"m": {"plan": "pro"}, "email": "y"}),
         (["m.email"], {"m.email": "x", "m": {"email": "y"}}, {"m": {}}),
@@ -32,7 +43,6 @@ USER = {"__sys_userIp": "1.2.3.4", "__sys_userAgent": "Mozilla", "origin": "web"
         (["a"], "text", None),
         (["a"], None, None),
         (["a."], {"a": {"": 1, "b": 2}}, {"a": {"b": 2}}),
-        ([""], {"": 1, "b": 2}, {"b": 2}),
     ],
 )
 def test_what_is_named_is_left_out(names: list[str], value: Any, rest: Any) -> None:
@@ -54,11 +64,6 @@ def names_in(value: Any) -> set[str]:
     return {*value, *(f"{key}.{name}" for key, inner in value.items() for name in names_in(inner))}
 
 
-def test_a_name_may_have_the_column_before_it() -> None:
-    names = with_columns_left_out(["metadata.__sys_userIp", "additional_fields.csat", "a.b"])
-    assert without({"__sys_userIp": "::1", "csat": 5, "a": {"b": 1, "c": 2}}, names) == {"a": {"c": 2}}
-
-
 @given(st.dictionaries(keys, values), keys)
 def test_a_name_is_gone_and_all_others_stay(value: Any, name: str) -> None:
     rest = without(value, [name])
@@ -66,3 +71,43 @@ def test_a_name_is_gone_and_all_others_stay(value: Any, name: str) -> None:
     assert rest.keys() == value.keys() - {name}
     if name not in names_in(value):
         assert rest == value
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "a name needs text"),
+        (" ", "a name needs text"),
+        ("metadata.", "a name needs text"),
+        ("$.conversations.metadata.", "a name needs text"),
+        ("__sys*Ip", "`*` at its end only"),
+        ("metadata", "write `metadata.metadata`"),
+        ("Conversations.Metadata", "is a column"),
+        ("tags", "write `metadata.tags`"),
+        ("userInput", "leave it out with `select`"),
+    ],
+)
+def test_a_name_that_can_never_match_is_refused(name: str, said: str) -> None:
+    (sentence,) = bad_names([name, "metadata.tags", "__sys_*", "*", "messages.sender"], COLUMNS)
+    assert f"names '{name}'" in sentence
+    assert said in sentence
+
+
+def test_a_name_that_no_record_had_is_named_with_one_that_is_close() -> None:
+    names = ["sys_userIp", "browser_userMeta.mail", "origin", "csat", "qqq", "a.b", "a"]
+    exclusion = Exclusion(names, COLUMNS)
+    assert not [*exclusion.unmatched()]  # nothing was read
+    metadata = {**USER, "browser_userMeta": {"email": "a@b.c"}, "a": {"b": 1}}
+    exclusion.apply({"_id": "a", "metadata": metadata}, COLUMNS["conversations"], lambda _: None)
+    exclusion.apply({"_id": "b", "csat": 5}, COLUMNS["messages"], lambda _: None)  # of another stream
+    ip, mail, unknown = exclusion.unmatched()
+    assert "names 'sys_userIp', which no record of this run has: did you mean '__sys_userIp'?" in ip
+    assert "did you mean 'browser_userMeta.email'?" in mail
+    assert "'qqq'" in unknown
+    assert "did you mean" not in unknown
+
+
+def test_a_key_that_may_be_data_is_not_proposed() -> None:
+    exclusion = Exclusion(["anna@example.co"], COLUMNS)
+    exclusion.apply({"metadata": {"anna@example.com": 1}}, (), lambda _: None)
+    assert "anna@example.com" not in "".join(exclusion.unmatched())

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.readers import as_written, read_page, records_in
-from tap_deepconverse.records.page import InvalidPageError, UnusableRecordError, page_of, parse_page
+from tap_deepconverse.records.page import (
+    InvalidCursorError,
+    InvalidPageError,
+    UnknownShapeError,
+    UnusableRecordError,
+    page_of,
+    parse_page,
+)
 
 
 def answer(body: Any) -> requests.Response:
@@ -40,8 +47,7 @@ def refused(body: bytes) -> UnusableRecordError:
     "body",
     [
         b"", b"<html>", b'{"data": [', b'{"data": [{"a": secret}]}', [], {}, "secret",
-        {"data": None}, {"data": {}}, {"data": "secret"}, {"data": [], "cursor": True},
-        {"data": [], "cursor": {"secret": 1}}, {"data": [], "cursor": 1.5},
+        {"data": {}}, {"data": "secret"}, {"data": None, "cursor": "secret"}, {"cursor": "secret"},
     ],
 )  # fmt: skip
 def test_what_is_no_page_is_refused_without_being_repeated(body: Any) -> None:
@@ -98,7 +104,7 @@ def test_text_that_says_nan_is_text() -> None:
     assert record["text"] == "NaN, -Infinity"
 
 
-@pytest.mark.parametrize("body", [b'{"data": [{"_id": "a", "b": NaN', b'{"data": [{"_id": "a", "b": NaN}]', b"NaN"])
+@pytest.mark.parametrize("body", [b'{"data": [{"_id": "a", "b": -Infi', b'{"data": [{"_id": "a", "b": 1}]', b"NaN"])
 def test_what_is_cut_short_may_come_whole_the_next_time(body: bytes) -> None:
     with pytest.raises(InvalidPageError):
         parse_page(body)
@@ -133,13 +139,76 @@ def test_keys_of_that_name_within_records_are_the_records(body: bytes) -> None:
 
 @pytest.mark.parametrize("says", [{"error": "no"}, {"errors": [{"message": "no"}]}, {"error": {"code": 1}}])
 def test_an_error_beside_no_records_is_not_the_end_of_the_window(says: dict[str, Any]) -> None:
-    with pytest.raises(InvalidPageError, match="an error, with no records"):
+    with pytest.raises(InvalidPageError, match="not a whole page"):
         page_of(answer({"data": [], "cursor": None, **says}))
 
 
 @pytest.mark.parametrize("says", [{"error": None, "errors": []}, {"error": False}, {"message": "OK"}, {"error": ""}])
 def test_what_says_that_there_is_no_error_is_a_page(says: dict[str, Any]) -> None:
     assert page_of(answer({"data": [], "cursor": "c", **says})).cursor == "c"
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"error": "secret"}, {"errors": [{"message": "secret"}]}, {"success": False}, {"ok": False},
+        {"success": "false"}, {"status": "ERROR"}, {"status": "failed"}, {"timed_out": True}, {"partial": True},
+        {"hasMore": True}, {"has_more": True},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("records", [[], [{"_id": "a"}]])
+def test_half_a_page_is_no_page(says: dict[str, Any], records: list[Any]) -> None:
+    with pytest.raises(InvalidPageError, match=f"not a whole page, as its `{next(iter(says))}` says") as refusal:
+        page_of(answer({"data": records, "cursor": None, **says}))
+    assert not isinstance(refusal.value, UnknownShapeError)
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("says", [{"message": "Forbidden"}, {"Message": "no"}, {"detail": "no"}])
+def test_a_message_counts_where_there_are_no_records(says: dict[str, Any]) -> None:
+    for body in (says, {"data": [], "cursor": None, **says}):
+        with pytest.raises(InvalidPageError, match="not a whole page"):
+            page_of(answer(body))
+    assert page_of(answer({"data": [{}], "cursor": None, **says})).data
+    assert not page_of(answer({"data": [], "cursor": None, "success": True, **says})).data
+
+
+def test_more_pages_with_a_cursor_to_them_are_as_they_should_be() -> None:
+    assert page_of(answer({"data": [{}], "cursor": "c", "hasMore": True, "total": 9})).cursor == "c"
+
+
+@pytest.mark.parametrize("body", [{"data": None, "cursor": None}, {"cursor": None}, {"data": None}, {"data": []}])
+def test_an_empty_page_has_many_forms(body: dict[str, Any]) -> None:
+    page = page_of(answer(body))
+    assert not page.data
+    assert page.cursor is None
+    assert page.has_cursor_key == ("cursor" in body)
+
+
+def test_no_content_is_an_empty_page() -> None:
+    assert parse_page(b"", 204) == parse_page(b"", 204)
+    assert not parse_page(b"", 204).data
+    assert parse_page(b"", 204).has_cursor_key
+
+
+@pytest.mark.parametrize(("total", "seen"), [(5, 5), (0, 0), ("5", None), (None, None), (True, None), ({}, None)])
+def test_a_total_above_what_came_is_seen(total: Any, seen: int | None) -> None:
+    assert page_of(answer({"data": [{"_id": "a"}], "cursor": None, "total": total})).total == seen
+
+
+@pytest.mark.parametrize("cursor", [{"secret": 1}, ["secret"], True, 1.5])
+def test_a_cursor_that_is_no_text_is_told_at_once(cursor: Any) -> None:
+    with pytest.raises(InvalidCursorError, match="`cursor` in the response is not text") as refusal:
+        page_of(answer({"data": [{}], "cursor": cursor}))
+    assert "secret" not in str(refusal.value)
+
+
+def test_an_answer_of_another_shape_is_told_with_its_keys() -> None:
+    with pytest.raises(UnknownShapeError, match="its keys: conversations, next and 1 more"):
+        page_of(answer({"conversations": [{"_id": "a"}], "next": "c", "anna@example.com": 1}))
+    page = page_of(answer({"data": [], "next": "c"}))
+    assert page.keys == "data, next"
+    assert page.size == len(json.dumps({"data": [], "next": "c"}))
 
 
 def test_nan_beside_the_records_is_not_laid_to_one() -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import logging
 import re
-
-import pytest
+from typing import TYPE_CHECKING
 
 from tap_deepconverse.records.warnings import MOST_NAMED, RecordWarnings, field_names, name_of_record
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def lines_of(caplog: pytest.LogCaptureFixture, warned: int) -> list[str]:
@@ -46,16 +48,3 @@ def test_a_record_is_named_by_an_id_of_the_documented_kind_only() -> None:
     assert "-44ff-" in name_of_record("0B9E1C5A-0c2e-44ff-9a51-0123456789ab")
     for identity in ("anna@example.com", 7, None, "0123456789ABCDEF0123456789ABCDEF", "a\nb"):
         assert name_of_record(identity) == "a record"
-
-
-def fail_after(warned: int) -> None:
-    with RecordWarnings(logging.getLogger("warnings"), "Bot 'bot'") as warnings:
-        for number in range(warned):
-            warnings.warn("odd times", f"time {number} is odd")
-        raise LookupError
-
-
-def test_the_totals_are_logged_after_an_error_too(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(LookupError):
-        fail_after(MOST_NAMED + 2)
-    assert caplog.messages[-1] == f"Bot 'bot': in all, {MOST_NAMED + 2} odd times"

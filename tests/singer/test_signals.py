@@ -3,54 +3,32 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 from contextlib import redirect_stdout
 from typing import Any
 
 import pytest
 from singer_sdk.singerlib.messages import StateMessage
 
-from tap_deepconverse.singer import signals
-from tap_deepconverse.singer.signals import SECONDS_TO_END, TerminatedError, terminate
+from tap_deepconverse.singer.process import TerminatedError, stop
 from tap_deepconverse.singer.writer import PageWriter
 
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+@pytest.mark.parametrize("writer", [None, PageWriter()])
+def test_it_ends_at_once_with_the_status_that_shells_expect(writer: PageWriter | None) -> None:
+    with pytest.raises(TerminatedError) as ending:
+        stop(signal.SIGTERM, writer)
+    assert ending.value.code == 128 + signal.SIGTERM
+    assert ending.value.signal_name == "SIGTERM"
 
 
-class Timer:
-    """Takes note of what would be done later."""
-
-    made: list[tuple[Any, ...]]
-
-    def __init__(self, *arguments: Any) -> None:
-        Timer.made.append(arguments)
-
-    def start(self) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def _no_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    Timer.made = []
-    monkeypatch.setattr(signals, "_last_resort", [])
-    monkeypatch.setattr("threading.Timer", Timer)
-
-
-@SIGNALS
-def test_it_ends_at_once_with_the_status_that_shells_expect(number: signal.Signals) -> None:
-    for writer in (None, PageWriter()):
-        with pytest.raises(TerminatedError) as ending:
-            terminate(number, writer)
-        assert ending.value.code == 128 + number
-        assert ending.value.signal_name == number.name
-
-
-@SIGNALS
-def test_it_does_not_end_within_a_message(number: signal.Signals) -> None:
+def test_it_does_not_end_within_a_message() -> None:
     writer, written = PageWriter(), io.BytesIO()
 
     class Interrupted(io.BytesIO):
         def write(self, data: Any) -> int:
-            terminate(number, writer)
+            stop(signal.SIGTERM, writer)
             return written.write(data)
 
     with redirect_stdout(io.TextIOWrapper(Interrupted())), pytest.raises(TerminatedError):
@@ -58,8 +36,42 @@ def test_it_does_not_end_within_a_message(number: signal.Signals) -> None:
     assert written.getvalue().endswith(b"}\n")
 
 
-def test_what_hangs_is_ended_after_some_seconds_once() -> None:
-    for _ in range(2):
-        with pytest.raises(TerminatedError):
-            terminate(signal.SIGTERM, None)
-    assert Timer.made == [(SECONDS_TO_END, os._exit, [128 + signal.SIGTERM])]
+EMBEDDED = """
+import os, signal, sys, threading
+from tap_deepconverse.tap import TapDeepConverse
+tap = TapDeepConverse(validate_config=False)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("goes on", threading.active_count())
+"""
+COMMAND = """
+import os, signal, sys, time
+from tap_deepconverse.singer import process
+process.end_on_signals()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+finally:
+    os.kill(os.getpid(), signal.SIGTERM)
+    {what}
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+
+
+def test_a_process_that_embeds_the_tap_catches_ctrl_c_and_lives() -> None:
+    done = run(EMBEDDED)
+    assert (done.returncode, done.stdout) == (0, "goes on 1\n")
+
+
+def test_a_second_signal_does_nothing() -> None:
+    done = run(COMMAND.format(what="print('to its end')"))
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "to its end\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of POSIX")
+def test_what_hangs_is_ended_by_force() -> None:
+    done = run(COMMAND.format(what="time.sleep(50)"))
+    assert done.returncode == 128 + signal.SIGINT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_deepconverse.singer.state_check import UnreadableStateError, check_state, read_bookmark
+from tap_deepconverse.singer.state import UnreadableStateError, check_state
 from tests.support import command, config_for, sync
 
 if TYPE_CHECKING:
@@ -32,55 +32,67 @@ def partition(value: Any, bot_name: str = "bot") -> dict[str, Any]:
 OURS = state_of(partition("2026-01-01T00:00:00Z"))
 
 UNREADABLE: list[tuple[Any, str]] = [
-    ([], "an object with `bookmarks`"),
-    (None, "an object with `bookmarks`"),
-    ("text", "an object with `bookmarks`"),
-    ({"type": "STATE", "value": {"bookmarks": {}}}, "`value`"),
-    ({"type": "STATE", "value": {}}, "`value`"),
-    ({"value": {"bookmarks": {}}}, "an object with `bookmarks`"),
-    ({"bookmarks": []}, "an object with `bookmarks`"),
-    ({"bookmarks": None}, "an object with `bookmarks`"),
+    ([], "Expected `object`"),
+    (None, "Expected `object`"),
+    ("text", "Expected `object`"),
+    ({"type": "STATE", "value": {"bookmarks": {}}}, "`type`"),
+    ({"type": "STATE", "value": {}}, "`type`"),
+    ({"value": {"bookmarks": {}}}, "`value`"),
+    ({"bookmarks": []}, "`$.bookmarks`"),
+    ({"bookmarks": None}, "`$.bookmarks`"),
     ({"singer_state": OURS}, "`singer_state`"),
-    ({"completed": {"singer_state": OURS}, "partial": {}}, "`singer_state` under `completed`"),
-    ({"conversations": {"lastActionAt": "2026-01-01"}}, "an old form"),
-    ({"bookmarks": {}, "messages": "2026-01-01"}, "an old form"),
-    ({"conversations": "2026-01-01"}, "an old form"),
+    ({"completed": {"singer_state": OURS}, "partial": {}}, "`completed`"),
+    ({"conversations": {"lastActionAt": "2026-01-01"}}, "`conversations`"),
+    ({"bookmarks": {}, "messages": "2026-01-01"}, "`messages`"),
     ({"bookmarks": {"Conversations": {"partitions": [partition("2026-01-01")]}}}, "'Conversations'"),
     ({"bookmarks": {"conversation": {"partitions": [partition("2026-01-01")]}}}, "no bookmark for conversations"),
     ({"bookmarks": {"another": {"replication_key_value": 7}}}, "'another'"),
-    ({"bookmarks": {"conversations": []}}, "`partitions`"),
-    ({"bookmarks": {"conversations": None}}, "`partitions`"),
-    ({"bookmarks": {"conversations": "2026-01-01"}}, "`partitions`"),
-    ({"bookmarks": {"conversations": {"partitions": {}}}}, "`partitions`"),
-    ({"bookmarks": {"conversations": {"replication_key_value": "2026-01-01"}}}, "names no bot"),
+    ({"bookmarks": {"conversations": []}}, "the stream 'conversations'"),
+    ({"bookmarks": {"conversations": None}}, "the stream 'conversations'"),
+    ({"bookmarks": {"conversations": "2026-01-01"}}, "the stream 'conversations'"),
+    ({"bookmarks": {"conversations": {"partitions": {}}}}, "`$.partitions`"),
+    ({"bookmarks": {"conversations": {"replication_key_value": "2026-01-01"}}}, "`replication_key_value`"),
     ({"bookmarks": {"messages": {"replication_key_value": "2026-01-01", "partitions": []}}}, "'messages'"),
-    ({"bookmarks": {"conversations": {"lastActionAt": "2026-01-01"}}}, "names no bot"),
-    ({"bookmarks": {"conversations": {"bot": "2026-01-01"}}}, "names no bot"),
-    (state_of("text"), "`context`"),
+    ({"bookmarks": {"conversations": {"lastActionAt": "2026-01-01"}}}, "`lastActionAt`"),
+    ({"bookmarks": {"conversations": {"bot": "2026-01-01"}}}, "`bot`"),
+    (state_of("text"), "`$.partitions[0]`"),
     (state_of({"replication_key_value": "2026-01-01"}), "`context`"),
-    (state_of({"context": {"bot": "bot"}, "replication_key_value": "2026-01-01"}), "`context`"),
-    (state_of({"context": {"bot_name": "bot", "stream": "x"}}), "`context`"),
-    (state_of(partition("2026-01-01"), partition("2026-01-02")), "two partitions"),
+    (state_of({"context": {"bot": "bot"}, "replication_key_value": "2026-01-01"}), "`$.partitions[0].context`"),
+    (state_of({"context": {"bot_name": "bot", "stream": "x"}}), "`$.partitions[0].context`"),
+    (state_of({"context": {"bot_name": 7}}), "`$.partitions[0].context.bot_name`"),
+    (state_of(partition("2026-01-01"), partition("2026-01-02")), "two partitions for the bot 'bot'"),
     (state_of({"context": {"bot_name": "bot"}, "lastActionAt": "2026-01-01"}), "'lastActionAt'"),
     (
         state_of({"context": {"bot_name": "bot"}, "progress_markers": {"replication_key_value": "2026"}}),
-        "'progress_mar",
+        "'progress_markers'",
     ),
-    (state_of(partition("soon")), "not a time"),
-    (state_of(partition("")), "not a time"),
-    (state_of(partition(1744750665)), "not a time"),
-    (state_of(partition("1744750665")), "not a time"),
-    (state_of(partition({})), "not a time"),
-    (state_of(partition(value=True)), "not a time"),
-    (state_of(partition("0001-01-01T00:00:00+05:00")), "not a time"),
-    (state_of(partition("9999-12-31T23:59:59-05:00")), "not a time"),
-    (state_of(partition("1969-12-31T23:59:59Z")), "not a time"),
+    (state_of({**partition("2026-01-01"), "complete_until": "soon"}), "`$.partitions[0].complete_until`"),
 ]
+
+
+NO_TIMES: list[Any] = [
+    "soon",
+    "",
+    1744750665,
+    "1744750665",
+    {},
+    True,
+    "0001-01-01T00:00:00+05:00",
+    "9999-12-31T23:59:59-05:00",
+    "1969-12-31T23:59:59Z",
+]
+
+
+@pytest.mark.parametrize("value", NO_TIMES)
+def test_a_bookmark_that_is_no_time_is_refused(value: Any) -> None:
+    with pytest.raises(UnreadableStateError) as refused:
+        check_state(state_of(partition(value)), STREAMS)
+    assert "a time from 1970 on in ISO 8601 - at `$.partitions[0].replication_key_value`" in str(refused.value)
 
 
 @pytest.mark.parametrize(("state", "says"), UNREADABLE)
 def test_a_state_that_would_begin_again_is_refused_in_one_sentence(state: Any, says: str) -> None:
-    with pytest.raises(UnreadableStateError, match=r"^The state cannot be read: [^.]*; (give|take) .*\.$") as refused:
+    with pytest.raises(UnreadableStateError, match=r"^The state cannot be read: .*; give the tap .*\.$") as refused:
         check_state(state, STREAMS)
     assert says in str(refused.value)
 
@@ -94,6 +106,11 @@ def test_a_state_that_would_begin_again_is_refused_in_one_sentence(state: Any, s
         {"bookmarks": {"conversations": {"partitions": []}, "another": {"replication_key_value": 7}}},
         state_of(partition("2026-01-01T00:00:00Z"), partition("2026-01-01", "other")),
         state_of(partition("9999-01-01T00:00:00Z")),
+        state_of({**partition("2026-01-01"), "recent_counts": [["a", "b", 5]]}),
+        state_of(
+            {**partition("2026-01-01"), "complete_until": "2026-01-02", "per_hour": "edited", "of": "a later version"}
+        ),
+        {"bookmarks": {}, "currently_syncing": "messages"},
         state_of({"context": {"bot_name": "bot"}}),
         state_of({"context": {"bot_name": "bot"}, "starting_replication_value": "2026-01-01"}),
     ],
@@ -102,41 +119,31 @@ def test_a_state_that_can_be_gone_on_from_passes(state: Any) -> None:
     check_state(state, STREAMS)
 
 
-@pytest.mark.parametrize(
-    ("value", "moment"),
-    [
-        (None, None),
-        ("2026-01-01", datetime(2026, 1, 1, tzinfo=UTC)),
-        ("20260101", datetime(2026, 1, 1, tzinfo=UTC)),
-        ("2026-01-01T05:00:00+05:00", datetime(2026, 1, 1, tzinfo=UTC)),
-        ("2026-01-01 00:00:00.5", datetime(2026, 1, 1, microsecond=500_000, tzinfo=UTC)),
-    ],
-)
-def test_a_bookmark_is_a_time_in_iso_8601(value: Any, moment: datetime | None) -> None:
-    assert read_bookmark(value) == moment
-
-
 def test_a_stream_that_is_none_of_the_tap_s_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     check_state({"bookmarks": {**OURS["bookmarks"], "Message": {}, "another": {}}}, STREAMS)
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(warnings) == 2
-    assert "'messages'" in warnings[0]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "'Message', 'another'" in warning
 
 
-@pytest.mark.parametrize("bookmark", ["2026-01-01", "20260101", "2026-09-15T03:00:00+05:30", "2026-09-15 03:00:00"])
-def test_what_the_check_lets_pass_the_sync_reads(serve: Serve, bookmark: str) -> None:
+@pytest.mark.parametrize(
+    ("bookmark", "moment"),
+    [
+        ("2026-01-01", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("20260101", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("2026-09-15T03:00:00+05:30", datetime(2026, 9, 14, 21, 30, tzinfo=UTC)),
+        ("2026-09-15 03:00:00.5", datetime(2026, 9, 15, 3, tzinfo=UTC)),
+    ],
+)
+def test_what_the_check_lets_pass_the_sync_reads(serve: Serve, bookmark: str, moment: datetime) -> None:
     sandbox, url = serve()
     state = state_of(partition(bookmark), partition("2026-01-01", "other"))
     output = sync(config_for(url, start_date="2026-01-01", lookback_days=0), state)
-    first = min(starts_of(sandbox))
-    moment = read_bookmark(bookmark)
-    assert moment
-    assert first == int(moment.timestamp())
+    assert min(starts_of(sandbox)) == int(moment.timestamp())
     assert output.state
 
 
 def starts_of(sandbox: Sandbox) -> list[int]:
-    return [int(each["start_time"]) for each in sandbox.requests if each["endpoint"] == "conversations"]
+    return [int(each["start_time"]) + 1 for each in sandbox.requests if each["endpoint"] == "conversations"]
 
 
 def run_with(state: str | bytes, httpserver: HTTPServer, write_json: WriteJson) -> str:
@@ -156,14 +163,17 @@ LINE = json.dumps(OURS)
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "is empty. For a first run"),
-        ("{", "is not valid JSON"),
+        ("", "is not JSON in UTF-8 (Expecting value: line 1 column 1 (char 0)). In a first run, leave the option out"),
+        ("{", "is not JSON"),
         ("[]", "does not hold a JSON object"),
-        ('{"bookmarks": 7}', "an object with `bookmarks`"),
-        (f"{LINE}\n{LINE}\n", "keep only the last"),
-        (b"\xff", "not UTF-8 text"),
-        (f'{{"bookmarks": {"[" * 100_000}', "nested too deeply"),
-        (f'{{"bookmarks": {"1" * 10_000}}}', "an invalid number"),
+        ('{"bookmarks": 7}', "`$.bookmarks`"),
+        (
+            f"{LINE}\n{LINE}\n",
+            "keep only the last",
+        ),
+        (b"\xff", "is not JSON in UTF-8"),
+        (f'{{"bookmarks": {"[" * 100_000}', "recursion"),
+        (f'{{"bookmarks": {"1" * 10_000}}}', "is not JSON"),
     ],
 )
 def test_the_command_says_it_before_it_asks_the_api(

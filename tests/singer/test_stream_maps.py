@@ -1,52 +1,63 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from singer_sdk.exceptions import ConfigValidationError
 
-from tap_deepconverse.singer.stream_maps import explain_failure, stream_map_problems
+from tap_deepconverse.singer.stream_maps import stream_map_problems
+from tap_deepconverse.tap import TapDeepConverse
 from tests.support import command, config_for, sync
 
 if TYPE_CHECKING:
+    from sandbox.archive import Archive
     from tests.conftest import Serve, WriteJson
 
 FIELDS = {"conversations": ["_id", "metadata", "startTime"], "messages": ["_id", "outMsg"]}
 NO_STREAM = "`stream_maps` names 'conversation', but the streams are conversations and messages."
-
-IN_VAIN = (
-    "`stream_maps` removes 'rating' from 'messages', which is not a field of it: undocumented fields are inside "
-    "`additional_fields`; to remove one, name it in `exclude_metadata`."
+NOT_A_FIELD = (
+    "`stream_maps` removes 'rating' from 'messages', which is not a field of it (case counts). Undocumented fields are "
+    "inside `additional_fields`: name it in `exclude_metadata`."
 )
+EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`."
 
 
 @pytest.mark.parametrize(
-    ("stream_maps", "problems"),
+    ("stream_maps", "problem"),
     [
-        ({}, []),
-        ({"conversations": {"metadata": "__NULL__", "new": "startTime", "__else__": None}, "messages": None}, []),
-        ({"__else__": None, "*s": {"metadata": "__NULL__"}}, []),
-        ({"masked": {"__source__": "messages", "outMsg": None}}, []),
-        (
-            {"messages": {"rating": "__NULL__", "__else__": None}},
-            [
-                IN_VAIN,
-            ],
-        ),
-        ({"messages": {"outmsg": "outMsg"}}, []),
-        ({"conversation": {"metadata": None}}, [NO_STREAM]),
-        ({"conversation": "__NULL__"}, [NO_STREAM]),
-        ({"masked": {"__source__": "conversation"}}, [NO_STREAM]),
+        ({"conversations": {"metadata": "__NULL__", "new": "startTime", "__else__": None}, "messages": None}, None),
+        ({"__else__": None, "*s": {"metadata": "__NULL__"}}, None),
+        ({"masked": {"__source__": "messages", "outMsg": None}}, None),
+        ({"messages": {"outmsg": "outMsg"}}, None),
+        ({"messages": {"__alias__": "said", "__filter__": "outMsg", "__key_properties__": ["_id"]}}, None),
+        ({"messages": {"rating": "__NULL__", "__else__": None}}, NOT_A_FIELD),
+        ({"conversation": {"metadata": None}}, NO_STREAM),
+        ({"conversation": "__NULL__"}, NO_STREAM),
+        ({"masked": {"__source__": "conversation", "x": "_id"}}, NO_STREAM),
         (
             {"messages": {"outmsg": "__NULL__"}},
-            ["`stream_maps` removes 'outmsg' from 'messages', which is spelled 'outMsg'."],
+            "`stream_maps` removes 'outmsg' from 'messages', which is not a field of it (case counts)",
         ),
+        ({}, f"`stream_maps` {EMPTY}"),
+        ({"conversations": {}}, f"`stream_maps` for 'conversations' {EMPTY}"),
+        ({"*": {}}, f"`stream_maps` for '*' {EMPTY}"),
+        ({"conversations": {"metadata": "__NULL__"}, "messages": {}}, f"`stream_maps` for 'messages' {EMPTY}"),
+        ({"messages": {"__els__": None}}, "'__els__', but the operators are __alias__"),
+        ({"messages": {"__Else__": "__NULL__"}}, "'__Else__', but the operators are __alias__"),
+        ({"messages": {"__fliter__": "outMsg"}}, "'__fliter__', but the operators are __alias__"),
+        ({"__Else__": None}, "'__Else__', but the streams are"),
+        ({"__else__": "x"}, "`__else__` in `stream_maps` must be `__NULL__`"),
+        ({"messages": {"__else__": "x"}}, "`__else__` in `stream_maps` must be `__NULL__`"),
     ],
 )
-def test_what_is_named_in_vain_is_said(stream_maps: dict[str, Any], problems: list[str]) -> None:
-    assert stream_map_problems(stream_maps, FIELDS) == problems
+def test_what_would_protect_nothing_is_said(stream_maps: dict[str, Any], problem: str | None) -> None:
+    sentences = stream_map_problems(stream_maps, FIELDS)
+    assert len(sentences) == (problem is not None)
+    assert all(problem and problem in sentence for sentence in sentences)
 
 
 def test_a_field_that_the_catalog_adds_may_be_left_out(serve: Serve, write_json: WriteJson) -> None:
@@ -68,37 +79,119 @@ def test_a_run_that_would_mask_nothing_does_not_begin(serve: Serve) -> None:
     assert sandbox.requests == []
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (KeyError("salt"), "KeyError: 'salt'"),
-        (KeyError("Anna Smith"), "KeyError"),
-        (KeyError(7), "KeyError"),
-        (KeyError(), "KeyError"),
-        (TypeError("can only concatenate 'Anna Smith'"), "TypeError"),
-    ],
-)
-def test_why_an_expression_failed_is_said_without_what_it_was_at(error: Exception, said: str) -> None:
-    assert explain_failure(error, {"conversations": {"x": "config['salt']"}}) == said
+def test_an_empty_map_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAP_DEEPCONVERSE_STREAM_MAPS", '{"conversations": {"metadata": "__NULL__"}, "messages": {}}')
+    with pytest.raises(ConfigValidationError) as refusal:
+        TapDeepConverse(config=config_for("http://127.0.0.1:1"), parse_env_config=True)
+    assert refusal.value.errors == [f"`stream_maps` for 'messages' {EMPTY}"]
 
 
 def names_a_record(line: str, stream: str) -> bool:
-    return bool(
-        re.search(rf"Bot 'bot', stream '{stream}': `stream_maps` fails for the record with _id '[0-9a-f]{{32}}'", line)
-    )
+    which = f"Bot 'bot', stream '{stream}', the record with _id '[0-9a-f]{{32}}'"
+    return bool(re.search(f"{which}: `stream_maps` fails: ", line))
 
 
-def test_an_expression_that_fails_names_bot_record_and_settings(serve: Serve, write_json: WriteJson) -> None:
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("sha256(config['salt'] + _id)", "KeyError: 'salt'; check that `stream_map_config`, or the record, has it"),
+        ("sha512(_id)", "there is no function 'sha512'"),
+        ("rating + 1", "'rating' is not a field of it, or not selected in the catalog"),
+        ("fake.email()", "it needs the Python package faker; install it beside the tap (pip install faker)"),
+        ("int(metadata)", "TypeError"),
+    ],
+)
+def test_an_expression_that_fails_names_bot_record_and_reason(
+    serve: Serve, write_json: WriteJson, expression: str, why: str
+) -> None:
     _, url = serve()
-    config = config_for(url, stream_maps={"conversations": {"hash": "sha256(config['salt'] + _id)"}})
+    config = config_for(url, stream_maps={"conversations": {"new": expression}})
     done = command("--config", write_json(config))
     assert done.status == 1
     (line,) = [line for line in done.log.splitlines() if "ERROR" in line]
     assert names_a_record(line, "conversations")
-    assert line.endswith(
-        "(KeyError: 'salt'); check `stream_maps`, and that `stream_map_config` has all values that it uses."
-    )
+    assert why in line
     assert "Traceback" not in done.log
+
+
+def catalog_without(stream: str, *fields: str) -> dict[str, Any]:
+    """A catalog in which fields of a stream, or a whole stream, are not selected."""
+    catalog = TapDeepConverse(validate_config=False).catalog_dict
+    (entry,) = [entry for entry in catalog["streams"] if entry["tap_stream_id"] == stream]
+    for each in entry["metadata"]:
+        if each["breadcrumb"] == [] or each["breadcrumb"][-1] in fields:
+            each["metadata"]["selected"] = bool(fields) and each["breadcrumb"] == []
+    return catalog
+
+
+def test_an_expression_that_needs_a_field_that_is_not_selected_names_it(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    config = write_json(config_for(url, stream_maps={"conversations": {"new": "locale + 'x'"}}))
+    catalog = write_json(catalog_without("conversations", "locale"), "catalog.json")
+    done = command("--config", config, "--catalog", catalog)
+    assert done.status == 1
+    assert "'locale' is not a field of it, or not selected in the catalog" in done.log.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["messages", "*"])
+def test_a_map_for_a_stream_that_is_not_selected_is_skipped(serve: Serve, write_json: WriteJson, name: str) -> None:
+    _, url = serve()
+    config = write_json(config_for(url, stream_maps={name: {"new": "_id + 'x'"}, "__else__": "__NULL__"}))
+    catalog = write_json(catalog_without("messages"), "catalog.json")
+    done = command("--config", config, "--catalog", catalog)
+    assert done.status == 0
+    assert bool(done.records("conversations")) == (name == "*")
+    assert not done.records("messages")
+
+
+def test_what_a_map_makes_fits_what_it_announces(
+    serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, url = serve()
+    conversations = archive.conversations["bot"]
+    for number, conversation in enumerate(conversations.values()):
+        conversation["metadata"] = {"plan": [3, "pro", None, 0.5, {"a": [0.1]}][number % 5]}
+        conversation["tags"] = ["a", "b"]
+    maps = {
+        "plan": "(metadata or {}).get('plan')",
+        "tags": "','.join(tags)",
+        "text": "json.dumps(metadata)",
+        "startTime": "locale",
+        "number": "int('7')",
+        "metadata": "7",
+    }
+    output = sync(config_for(url, stream_maps={"conversations": maps}))
+    (announced,) = [
+        message["schema"]["properties"]
+        for message in output.messages
+        if message["type"] == "SCHEMA" and message["stream"] == "conversations"
+    ]
+    records = output.newest("conversations")
+    assert records.keys() == conversations.keys()
+    for key, record in records.items():
+        plan = conversations[key]["metadata"]["plan"]
+        assert record["plan"] in {None, "pro", "3", "0.5", '{"a": [0.1]}', '{"a":[0.1]}'}
+        assert (record["plan"] is None) == (plan is None)
+        assert record["tags"] == ["a,b"]
+        assert json.loads(record["text"]) == conversations[key]["metadata"]
+        assert record["startTime"] is None
+        assert record["number"] == 7
+        assert record["metadata"] == {"value": 7}
+        for name, value in record.items():
+            Draft202012Validator(announced[name]).validate(value)
+    (warning,) = [line for line in caplog.messages if "does not fit" in line]
+    assert warning.startswith("Bot 'bot', stream 'conversations', the record with _id '")
+    assert "`stream_maps` makes a value of `startTime` that" in warning
+
+
+@pytest.mark.parametrize("expression", ["None", "metadata.get('nothing')"])
+def test_a_map_that_makes_the_key_null_is_an_error(serve: Serve, write_json: WriteJson, expression: str) -> None:
+    _, url = serve()
+    done = command("--config", write_json(config_for(url, stream_maps={"conversations": {"_id": expression}})))
+    assert done.status == 1
+    last = done.log.splitlines()[-1]
+    assert re.search(r"the record with _id '[0-9a-f]{32}': `stream_maps` makes `_id` null, which is a key.", last)
+    assert not done.records("conversations")
 
 
 def test_an_expression_that_is_none_ends_it_in_a_sentence(serve: Serve, write_json: WriteJson) -> None:

@@ -4,11 +4,12 @@ import io
 import json
 import os
 import threading
+import time
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.singerlib.messages import RecordMessage, StateMessage
+from singer_sdk.singerlib.messages import RecordMessage, SchemaMessage, StateMessage
 
 from tap_deepconverse.singer.writer import PAGE_BYTES, PageWriter, TargetGoneError
 
@@ -23,9 +24,9 @@ def record(number: int, pad: int = 0) -> RecordMessage:
 class Pipe:
     """Standard output as a pipe, with what has come out of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffering: int = 0) -> None:
         self.reader, writer = os.pipe()
-        self.out = io.TextIOWrapper(os.fdopen(writer, "wb", buffering=0), write_through=True)
+        self.out = io.TextIOWrapper(os.fdopen(writer, "wb", buffering=buffering), write_through=True)
         os.set_blocking(self.reader, False)
 
     def read(self) -> list[dict[str, Any]]:
@@ -109,20 +110,67 @@ def test_a_target_that_is_gone_is_noticed(pipe: Pipe, writer: PageWriter) -> Non
     pipe.reader = os.open(os.devnull, os.O_RDONLY)
 
 
-def test_an_action_waits_until_no_line_is_half_written() -> None:
+def test_a_schema_that_repeats_the_last_one_is_dropped(pipe: Pipe, writer: PageWriter) -> None:
+    def schema(stream: str, kind: str) -> SchemaMessage:
+        return SchemaMessage(stream, {"properties": {"n": {"type": kind}}}, ["n"])
+
+    for stream, kind in [("a", "string"), ("a", "string"), ("b", "string"), ("a", "integer"), ("a", "string")]:
+        writer.write_message(schema(stream, kind))
+        writer.write_message(record(1))
+    writer.flush()
+    written = [
+        (each["stream"], each["schema"]["properties"]["n"]["type"]) for each in pipe.read() if each["type"] == "SCHEMA"
+    ]
+    assert written == [("a", "string"), ("b", "string"), ("a", "integer"), ("a", "string")]
+
+
+@pytest.mark.parametrize("buffering", [0, 1 << 13])
+def test_a_pipe_that_does_not_wait_gets_all_of_it_without_a_spin(buffering: int) -> None:
+    pipe = Pipe(buffering)
+    os.set_blocking(pipe.out.fileno(), False)
+    os.set_blocking(pipe.reader, True)
+    lines = bytearray()
+
+    def read() -> None:
+        time.sleep(0.5)
+        while part := os.read(pipe.reader, 1 << 16):
+            lines.extend(part)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    worked = time.process_time()
+    with redirect_stdout(pipe.out):
+        writer = PageWriter()
+        for number in range(500):
+            writer.write_message(record(number, pad=1000))
+        writer.flush()
+    worked = time.process_time() - worked
+    pipe.out.close()
+    reading.join(30)
+    os.close(pipe.reader)
+    assert [json.loads(line)["record"]["n"] for line in lines.splitlines()] == list(range(500))
+    assert worked < 0.4
+
+
+def test_a_target_that_goes_while_the_tap_is_stopped_is_no_error() -> None:
+    """Ctrl-C stops the target, too."""
     writer = PageWriter()
-    order: list[str] = []
 
     class Interrupted(io.BytesIO):
-        """A signal comes while this is written."""
-
-        def write(self, data: Any) -> int:
-            writer.when_whole(lambda: order.append("action"))
-            order.append("written")
-            return len(data)
+        def write(self, _: Any) -> int:
+            writer.stop(KeyboardInterrupt())
+            raise BrokenPipeError
 
     with redirect_stdout(io.TextIOWrapper(Interrupted())):
-        writer.write_message(StateMessage(value={}))
-    assert order == ["written", "action"]
-    writer.when_whole(lambda: order.append("at once"))
-    assert order[-1] == "at once"
+        writer.write_message(record(1))
+        with pytest.raises(KeyboardInterrupt):
+            writer.flush()
+        writer.flush()
+
+
+def test_what_waits_is_dropped_when_the_tap_is_stopped(pipe: Pipe, writer: PageWriter) -> None:
+    writer.write_message(record(1))
+    with pytest.raises(KeyboardInterrupt):
+        writer.stop(KeyboardInterrupt())
+    writer.flush()
+    assert pipe.read() == []

@@ -1,0 +1,146 @@
+"""Decides how long each window is. Pure: no HTTP, no Singer, no clock. Times are Unix seconds.
+
+A window costs at least one request, and its last page is seldom full: long windows are cheap. But a window is read page
+by page: only several windows at once use the whole rate limit. So a window holds what is left to read, divided by
+the number of requests in flight. How many records a time holds is a forecast, which each complete window corrects.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tap_deepconverse.extract.window import DAY, MOST_PAGES, Window, WindowRead
+
+if TYPE_CHECKING:
+    from tap_deepconverse.extract.forecast import Forecast
+
+FIRST_WINDOW = DAY
+"""Seconds. A day shows how busy a bot is, and seldom takes more than a few requests."""
+MOST_AHEAD = 30
+"""Pages of all windows that are open at once: this is how often a checkpoint comes."""
+GROWTH = 8
+"""How many times longer than any window before one may be: a quiet bot may become busy."""
+MARGIN = 2.5
+"""Standard deviations by which the expected records stay below full pages: a few records more cost a whole request."""
+SILENCE = 0.05
+"""Pages. Where fewer were expected, a full first page shows that nothing is known about this time."""
+GUESSED_PAGES = 12
+"""Pages assumed in such a window."""
+
+
+class Planner:
+    """Cuts a span of time into windows, the earliest first, as it becomes known how busy the bot is."""
+
+    def __init__(self, span: Window, *, longest: int, first: int, forecast: Forecast) -> None:
+        """Plan to read a span in windows of `longest` seconds at most, or of `first` while nothing is known."""
+        self.forecast = forecast
+        self.longest = longest
+        self._left = [span] if span.length > 0 else []
+        self._first = min(first, longest)
+        self._longest_yet = self._first
+        self._instead: list[WindowRead] = []
+
+    @property
+    def next_start(self) -> int | None:
+        """The start of the next window, or None if none is left."""
+        starts = [read.window.start for read in self._instead[:1]] + [window.start for window in self._left[:1]]
+        return min(starts, default=None)
+
+    @property
+    def expected_left(self) -> float | None:
+        """How many records to expect in what is not planned yet, or None if nothing is known."""
+        return sum(map(self.forecast.expected, self._left)) if self.forecast.is_known else None
+
+    @property
+    def _is_instead(self) -> bool:
+        return bool(self._instead) and self._instead[0].window.start == self.next_start
+
+    def pages(self, in_flight: float, page_size: int) -> float:
+        """Return how many pages the next window should hold.
+
+        Args:
+            in_flight: Concurrent requests that use the full rate limit: requests per second times seconds of an answer.
+            page_size: Records in a full page.
+        """
+        if self._is_instead:
+            return self._instead[0].expected
+        expected = self.expected_left
+        if expected is None:
+            return 1.0
+        pages = min(expected / page_size / max(1.0, in_flight), _most_pages(in_flight))
+        # With fast answers, a window of one page costs more than waiting for a second page.
+        return max(2 if in_flight < 2 else 1, math.floor(pages))  # noqa: PLR2004
+
+    def next(self, in_flight: float, page_size: int, asked: int) -> WindowRead:
+        """Return the earliest window that is left; see `pages`. `asked` is how many records a page is asked for."""
+        if self._is_instead:
+            return self._instead.pop(0)
+        pages = self.pages(in_flight, page_size)
+        left = self._left.pop(0)
+        length, why = self._length(left, pages * page_size)
+        window = Window(left.start, min(left.end, left.start + max(1, math.ceil(length))))
+        if window.end < left.end:
+            self._left.insert(0, Window(window.end, left.end))
+        self._longest_yet = max(self._longest_yet, window.length)
+        expected = self.forecast.expected(window) / page_size if self.forecast.is_known else 0.0
+        return WindowRead(window, asked, expected, _most_pages(in_flight), why=why)
+
+    def _length(self, left: Window, full: float) -> tuple[float, str]:
+        if not self.forecast.is_known:
+            return self._first, "nothing is known yet"
+        records = max(full / 2, full - MARGIN * math.sqrt(full))
+        longest = min(self.longest, GROWTH * self._longest_yet)
+        length = self.forecast.length(left, records)
+        why = f"for about {records:,.0f} records"
+        return (length, why) if length < longest else (longest, f"the longest, {why} at most")
+
+    def replace(self, *reads: WindowRead) -> None:
+        """Read these windows next, in place of one that could not be read as planned."""
+        self._instead = sorted([*self._instead, *reads], key=lambda read: read.window)
+
+    def is_outgrown(self, read: WindowRead, pages: int, in_flight: float, *, is_idle: bool) -> bool:
+        """Return whether a window holds so much more than expected that it is better cut, after a full page of it.
+
+        The pages that it took are then read again, but by several requests at once. Where the rate limit allows
+        more requests than there are windows (`is_idle`), that pays if about as many pages are still to come.
+        """
+        if read.window.length < MOST_PAGES:
+            return False
+        if pages == 1 and read.expected < SILENCE and not read.is_part:
+            return read.window.length > FIRST_WINDOW
+        left = pages / 2 if read.is_part else pages
+        if is_idle and pages > read.expected and left * (in_flight - 1) > pages + in_flight + 2:
+            return True
+        return pages > read.most_pages
+
+    def cut(self, read: WindowRead, pages: int, in_flight: float, page_size: int) -> None:
+        """Plan to read a window again, in equal parts."""
+        is_guess = read.expected < SILENCE
+        held = GUESSED_PAGES * read.page_size / page_size if is_guess else 2.0 * pages
+        self.forecast.learn(read.window, held * page_size)
+        number = max(4, math.ceil(min(2 * in_flight, held)))
+        planned = MOST_PAGES if is_guess else read.planned
+        why = f"a part of {read.window}, which holds more than expected"
+        part = replace(read, expected=held / number, planned=planned, is_part=True, is_second_time=False, why=why)
+        self.replace(*(replace(part, window=window) for window in read.window.parts(number)))
+
+    def restart(self, *reads: WindowRead) -> None:
+        """Plan to read these windows, as they are, in place of all that is left."""
+        self._left.clear()
+        self._instead = list(reads)
+
+    def clip(self, end: int) -> None:
+        """Plan nothing that ends later."""
+        self._left = [Window(left.start, min(left.end, end)) for left in self._left if left.start < end]
+        self._instead = [
+            replace(read, window=Window(read.window.start, min(read.window.end, end)))
+            for read in self._instead
+            if read.window.start < end
+        ]
+
+
+def _most_pages(in_flight: float) -> float:
+    """Return how many pages a window may hold, so that windows read at once are not too far beyond the checkpoint."""
+    return min(MOST_AHEAD / max(1, math.ceil(in_flight)), MOST_PAGES)

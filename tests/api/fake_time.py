@@ -1,0 +1,40 @@
+"""Time that passes only while somebody waits."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Time(threading.Event):
+    """A clock, and the event that ends a sync: to wait for it is to let time pass.
+
+    Attributes:
+        seconds: What the clock shows.
+        when_waiting: Called once, in the next wait.
+    """
+
+    def __init__(self, late: float = 0.0) -> None:
+        super().__init__()
+        self.seconds = 1_000.0
+        self.when_waiting: Callable[[], object] | None = None
+        self._late = late
+        self._waits = 0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    @override
+    def wait(self, timeout: float | None = None) -> bool:
+        """Let as much time pass, and every second time some more, as on a busy machine."""
+        if call := self.when_waiting:
+            self.when_waiting = None
+            call()
+        self._waits += 1
+        self.seconds += (timeout or 0.0) + self._late * (self._waits % 2)
+        return self.is_set()

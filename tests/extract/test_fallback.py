@@ -1,0 +1,214 @@
+"""A window that cannot be read as planned is read in another way; where there is none, that is the bot's error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_deepconverse.api.errors import (
+    TEMPORARY,
+    APIError,
+    CursorRejectedError,
+    FutureEndError,
+    MayBeTooLargeError,
+    PageTooLargeError,
+)
+from tap_deepconverse.extract.fallback import EndlessPagesError
+from tap_deepconverse.extract.window import Window
+from tests.extract.test_lane import START, FaultyApi, Hands, lane_of, read
+from tests.simulation import DAY, NOW, times_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_deepconverse.extract.window import WindowRead
+    from tap_deepconverse.records.page import Page
+    from tests.extract.test_lane import Fault
+
+TOO_LARGE = PageTooLargeError("too large", "413")
+PERHAPS = MayBeTooLargeError("perhaps", TEMPORARY)
+EXPIRED = CursorRejectedError("expired", "400")
+ENDLESS = EndlessPagesError("endless")
+JUST_DATA = frozenset({"data"})
+
+few_and_many_at_once = pytest.mark.parametrize("most_at_once", [1, 16])
+
+
+@cache
+def times(records: int = 20_000) -> list[int]:
+    return times_of(records, 30)
+
+
+def once() -> Callable[[], bool]:
+    """Return what is true the first time."""
+    first = iter([True])
+    return lambda: next(first, False)
+
+
+def when(condition: Callable[[WindowRead, int, Page], bool], then: Exception | Callable[[Page], Page]) -> Fault:
+    def fault(read: WindowRead, number: int, page: Page) -> Page:
+        if not condition(read, number, page):
+            return page
+        if isinstance(then, Exception):
+            raise then
+        return then(page)
+
+    return fault
+
+
+def both(first: Fault, second: Fault) -> Fault:
+    return lambda read, number, page: second(read, number, first(read, number, page))
+
+
+def more(_: WindowRead, __: int, page: Page) -> Page:
+    return replace(page, cursor="more")
+
+
+def without_cursor(page: Page) -> Page:
+    return replace(page, cursor=None, names=JUST_DATA)
+
+
+def error_of(api: FaultyApi, start: int = START) -> str:
+    lane = lane_of(api, start)
+    read([lane], most_at_once=1)
+    assert lane.failure is not None
+    return str(lane.failure[1])
+
+
+WHOLE: dict[str, Fault] = {
+    "pages of 999 at most": when(lambda _, __, page: len(page.data) > 999, TOO_LARGE),
+    "pages of 60 at most": when(lambda _, __, page: len(page.data) > 60, TOO_LARGE),
+    "a record that needs a page of its own": when(
+        lambda _, __, page: len(page.data) > 1 and b"7777" in map(bytes, page.data), TOO_LARGE
+    ),
+    "each cursor is refused": when(lambda _, number, __: number > 1, EXPIRED),
+    "at most 2,000 records a query": when(lambda _, number, __: number == 2, lambda page: replace(page, cursor=None)),
+    "cursors that are missing in some windows": when(
+        lambda read, _, page: page.cursor is not None and read.window.end % 3 > 0, without_cursor
+    ),
+    "no cursor at all": when(lambda _, __, ___: True, without_cursor),
+    "pages that do not end": when(lambda _, number, __: number > 3, ENDLESS),
+    "nothing": when(lambda _, __, ___: False, TOO_LARGE),
+}
+
+
+@few_and_many_at_once
+@pytest.mark.parametrize("what", WHOLE)
+def test_it_is_read_whole_in_another_way(what: str, most_at_once: int) -> None:
+    api = FaultyApi(times(300 if "all" in what else 20_000), fault=WHOLE[what])
+    lane = lane_of(api)
+    taken = read([lane], Hands(3), most_at_once)
+    assert (lane.failure, lane.span.until) == (None, NOW)
+    assert taken.emitted.keys() == set(range(len(api.times)))
+    assert api.requests <= (2_000 if "60" in what else 1_000 if "all" in what else 50 if what == "nothing" else 300)
+
+
+@pytest.mark.parametrize(
+    ("records", "fault", "message", "requests"),
+    [
+        (20_000, both(more, when(lambda _, number, __: number > 1, ENDLESS)), "endless, in the window from ", 30),
+        (0, both(more, when(lambda _, number, __: number > 1, ENDLESS)), "endless, in the window from ", 4),
+        (0, both(more, when(lambda _, number, __: number > 1, EXPIRED)), "expired, in the window from ", 4),
+    ],
+    ids=["endless with records", "endless without", "cursors refused without records"],
+)
+def test_where_there_is_no_other_way_it_is_an_error_soon(
+    records: int, fault: Fault, message: str, requests: int
+) -> None:
+    api = FaultyApi(times(records), fault=fault)
+    assert error_of(api).startswith(message)
+    assert api.requests <= requests
+
+
+def test_a_record_that_is_too_large_by_itself_is_an_error() -> None:
+    api = FaultyApi([NOW - 3600], fault=when(lambda _, __, page: bool(page.data), TOO_LARGE))
+    assert error_of(api, NOW - 3600).startswith("too large, in the window from 2026-09-21T13:13:20Z to ")
+    assert (api.reads[-1].page_size, api.reads[-1].window.length) == (1, 1)
+    assert api.requests <= 50
+
+
+def test_an_outage_is_waited_for_once_a_smaller_page_fails_too() -> None:
+    api = FaultyApi(times(), fault=when(lambda read, _, __: not read.is_patient, PERHAPS))
+    api.fault = both(api.fault, when(lambda *_: True, APIError("out", TEMPORARY)))
+    assert error_of(api) == "out"
+    assert [(read.page_size, read.is_patient) for read in api.reads] == [(1000, False), (500, False), (500, True)]
+
+
+def test_where_other_pages_come_it_is_the_size_of_the_page() -> None:
+    at = NOW - 10 * DAY
+    is_large = lambda read, _, __: read.page_size > 100 and read.window.start < at < read.window.end  # noqa: E731
+    api = FaultyApi(times(), fault=when(is_large, PERHAPS))
+    lane = lane_of(api)
+    read([lane], Hands(3))
+    assert (lane.failure, lane.span.until) == (None, NOW)
+    assert min(read.page_size for read in api.reads) == 62
+    assert not any(read.is_patient for read in api.reads)
+
+
+@few_and_many_at_once
+@pytest.mark.parametrize(
+    ("is_odd", "then"),
+    [
+        (lambda _, number, __: number == 2, EXPIRED),
+    ],
+    ids=["cursor"],
+)
+def test_what_is_odd_once_is_read_again_from_the_beginning(
+    is_odd: Callable[[WindowRead, int, Page], bool], then: Exception | Callable[[Page], Page], most_at_once: int
+) -> None:
+    is_first = once()
+    api = FaultyApi(times(), fault=when(lambda *all_: is_odd(*all_) and is_first(), then))
+    lane = lane_of(api)
+    read([lane], Hands(3), most_at_once)
+    assert (lane.failure, lane.span.until) == (None, NOW)
+    again = [read.window for read in api.reads if read.is_second_time]
+    assert [read.window for read in api.reads].count(*again) == 2
+
+
+def test_smaller_pages_whose_cursors_are_refused_are_halved_too() -> None:
+    api = FaultyApi(times(), fault=both(WHOLE["pages of 60 at most"], WHOLE["each cursor is refused"]))
+    lane = lane_of(api)
+    read([lane], Hands(3))
+    assert lane.failure is None
+
+
+def test_pages_that_come_short_do_not_make_all_others_shorter() -> None:
+    """An API that drops records after it has cut its pages."""
+    half = when(
+        lambda _, __, page: page.cursor is not None, lambda page: replace(page, data=page.data[: len(page.data) // 2])
+    )
+    api = FaultyApi(times(60_000), fault=half)
+    lane = lane_of(api)
+    read([lane], Hands(3))
+    assert {read.page_size for read in api.reads} == {1000}
+
+
+# --- An end in the future ---
+
+
+def behind(seconds: int, *, says: int = 0) -> FaultyApi:
+    """An API whose clock is behind by `seconds`, or says so, and which refuses ends in its future."""
+    error = FutureEndError("in the future", datetime.fromtimestamp(NOW - (says or seconds), UTC))
+    return FaultyApi(times(), fault=when(lambda read, _, __: read.window.end > NOW - seconds, error))
+
+
+@few_and_many_at_once
+@pytest.mark.parametrize("seconds", [1, 60, 5 * DAY])
+def test_a_server_whose_clock_is_behind_is_read_up_to_its_own_time(seconds: int, most_at_once: int) -> None:
+    api, end = behind(seconds), NOW - seconds - 1
+    lane = lane_of(api)
+    taken = read([lane], Hands(3), most_at_once)
+    assert lane.failure is None
+    assert lane.span.until == lane.span.end == end
+    assert lane.span.reached == lane.span.settings.end
+    assert {number for number, time in enumerate(api.times) if time < end} <= taken.emitted.keys()
+
+
+@pytest.mark.parametrize("api", [behind(120, says=60), behind(31 * DAY)], ids=["again", "before everything"])
+def test_an_end_that_cannot_be_earlier_is_an_error(api: FaultyApi) -> None:
+    assert error_of(api) == "in the future"
+    assert Window(START, NOW).start == lane_of(api).span.until

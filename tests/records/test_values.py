@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuzz.readers import read_time
+from tap_deepconverse.records.values import BY_TYPE, as_id, converter_for, format_time, parse_time
+from tap_deepconverse.streams import STREAMS, Conversations
+
+MOMENT = datetime(2025, 4, 15, 20, 57, 45, tzinfo=UTC)
+HALF = MOMENT + timedelta(milliseconds=500)
+
+moments = st.datetimes(datetime(1974, 1, 1), datetime(5000, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        (1744750665, MOMENT),
+        (1744750665.5, HALF),
+        (Decimal("1744750665.500000999"), HALF),
+        (1744750665500, HALF),
+        (1744750665500000, HALF),
+        (1744750665500000000, HALF),
+        ("1744750665", MOMENT),
+        (" 1744750665.5 ", HALF),
+        ("1744750665500", HALF),
+        ("2025-04-15T20:57:45Z", MOMENT),
+        ("2025-04-15t20:57:45.500z", HALF),
+        ("2025-04-15T22:57:45.5+02:00", HALF),
+        ("2025-04-15 20:57:45", MOMENT),
+        ("20250415T205745Z", MOMENT),
+        ("2025-04-15T20:57:45.500000999Z", HALF),
+        ({"$date": 1744750665000}, MOMENT),
+        ({"$date": {"$numberLong": "1744750665000"}}, MOMENT),
+        ({"$date": "2025-04-15T20:57:45Z"}, MOMENT),
+        ({"$date": 0}, datetime(1970, 1, 1, tzinfo=UTC)),
+        ({"$date": 86_400_000}, datetime(1970, 1, 2, tzinfo=UTC)),
+        ({"$numberLong": "1744750665"}, MOMENT),
+        ({"$numberDouble": "1744750665.0"}, MOMENT),
+        ("2024-02-29", datetime(2024, 2, 29, tzinfo=UTC)),
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (-1, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_every_way_to_write_a_time_is_read(written: object, moment: datetime) -> None:
+    assert parse_time(written) == moment
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        None, True, "", "soon", "NaN", "1e9", "1_000", "٣", [], {}, [1744750665], float("nan"), float("inf"),
+        Decimal("Infinity"), 10**30, "9" * 5000, Decimal("1e999999"), "2025-02-29", "2025-13-01",
+        "0001-01-01T00:00:00+14:00", "2025-04-15T20:57:60Z",
+    ],
+)  # fmt: skip
+def test_what_is_no_time_is_refused_without_being_repeated(written: object) -> None:
+    with pytest.raises(ValueError, match="cannot be read as one") as refusal:
+        parse_time(written)
+    assert str(refusal.value) == f"not a time, but a {type(written).__name__} that cannot be read as one"
+
+
+@given(moments)
+def test_reading_undoes_writing(moment: datetime) -> None:
+    assert parse_time(format_time(moment)) == moment
+
+
+@given(moments, st.sampled_from([1, 1_000, 1_000_000]), st.booleans())
+def test_a_unix_time_is_read_in_any_unit(moment: datetime, units_per_second: int, as_text: bool) -> None:  # noqa: FBT001
+    microseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    number = Decimal(microseconds) * units_per_second / 1_000_000
+    assert parse_time(f"{number:f}" if as_text else number) == moment
+
+
+@given(moments, moments)
+def test_texts_sort_as_the_moments_do(one: datetime, other: datetime) -> None:
+    assert (format_time(one) < format_time(other)) == (one < other)
+
+
+@given(moments, st.integers(-14 * 60, 14 * 60))
+def test_one_format_whatever_the_offset(moment: datetime, minutes: int) -> None:
+    assert format_time(moment.astimezone(timezone(timedelta(minutes=minutes)))) == format_time(moment)
+    assert len(format_time(moment)) == len("2025-04-15T20:57:45.000000+00:00")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists) | st.decimals())
+def test_whatever_comes_is_a_time_or_a_value_error(value: Any) -> None:
+    read_time(value)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def converted(value: Any, **schema: Any) -> tuple[Any, bool]:
+    """A value as a column has it, and whether all of it could be converted."""
+    faults: list[str] = []
+    return converter_for(schema)(value, faults), not faults
+
+
+@given(anything)
+def test_text_stays_and_all_else_is_json_that_reads_the_same(value: Any) -> None:
+    text, _ = converted(value, type="string")
+    assert text == value if isinstance(value, str | None) else json.loads(text) == value
+
+
+def test_json_text_keeps_letters_readable() -> None:
+    assert converted({"text": "Grüße 😀"}, type="string") == ('{"text":"Grüße 😀"}', True)
+
+
+def test_a_list_is_a_list_of_text() -> None:
+    schema = {"type": "array", "items": {"type": "string"}}
+    assert converted(["resolved", None, 7, {"a": 1}], **schema) == (["resolved", None, "7", '{"a":1}'], True)
+    assert converted("resolved", **schema) == (["resolved"], True)
+
+
+@pytest.mark.parametrize("value", ["text", ["a"], 7, False])
+def test_what_is_no_object_is_kept_in_one(value: Any) -> None:
+    assert converted({"a": value}, type="object") == ({"a": value}, True)
+    assert converted(value, type="object") == ({"value": value}, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("67fe", "67fe"),
+        (7, "7"),
+        ({"$oid": "67fe"}, "67fe"),
+        ({"$uuid": "67fe"}, "67fe"),
+        ({"$numberLong": "7"}, "7"),
+        ({"$oid": "67fe", "x": 1}, '{"$oid":"67fe","x":1}'),
+        ({"id": "67fe"}, '{"id":"67fe"}'),
+    ],
+)
+def test_an_id_is_read_in_a_document_database_s_form_too(value: Any, text: str) -> None:
+    assert as_id(value) == text
+
+
+@pytest.mark.parametrize(
+    ("types", "value", "expected"),
+    [
+        ("string", {"a": 1}, '{"a":1}'),
+        (["null", "string"], 7, "7"),
+        ("integer", "7", 7),
+        ("integer", 7.0, 7),
+        ("integer", {"$numberLong": "7"}, 7),
+        ("integer", 7.5, ValueError),
+        ("integer", True, ValueError),
+        ("integer", "seven", ValueError),
+        ("integer", {"a": 1}, ValueError),
+        ("integer", "1e999999999", ValueError),
+        ("number", "7.5", Decimal("7.5")),
+        ("number", "NaN", ValueError),
+        ("number", [7], ValueError),
+        ("boolean", True, True),
+        ("boolean", "false", False),
+        ("boolean", 1, True),
+        ("boolean", "yes", ValueError),
+        ("boolean", {}, ValueError),
+        ("object", "text", {"value": "text"}),
+        ("array", "text", ["text"]),
+        (["integer", "string"], 7, 7),
+        (["integer", "string"], "7", "7"),
+        (["integer", "string"], {"a": 1}, '{"a":1}'),
+        (["integer", "boolean"], "seven", ValueError),
+        ([], {"a": 1}, {"a": 1}),
+    ],
+)
+def test_a_value_is_converted_to_the_type_of_its_column_or_null(types: Any, value: Any, expected: Any) -> None:
+    got, is_whole = converted(value, type=types)
+    assert is_whole == (expected is not ValueError)
+    if is_whole:
+        assert got == expected
+        assert type(got) is type(expected)
+    else:
+        assert got is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({"type": "string", "format": "date-time"}, 1744750665, "2025-04-15T20:57:45.000000+00:00"),
+        ({"type": "string", "format": "date"}, "1744750665000", "2025-04-15"),
+        ({"type": "string", "format": "uuid"}, 7, "7"),
+        ({"type": "array", "items": {"type": "integer"}}, ["7", None], [7, None]),
+        ({"type": "array"}, [7, {"a": 1}], [7, {"a": 1}]),
+        ({"type": "object", "properties": {"n": {"type": "integer"}}}, {"n": "7", "x": 1}, {"n": 7, "x": 1}),
+        ({"type": "object", "properties": {"n": {}}, "additionalProperties": False}, {"n": 1, "x": 1}, {"n": 1}),
+        ({"anyOf": [{"type": "string"}]}, 7, 7),
+    ],
+)
+def test_formats_items_and_inner_properties_count(schema: Any, value: Any, expected: Any) -> None:
+    assert converted(value, **schema) == (expected, True)
+
+
+def test_of_a_list_or_an_object_only_what_cannot_be_converted_is_null() -> None:
+    numbers = {"type": "array", "items": {"type": "number"}}
+    assert converted([1, "two", None, "3"], **numbers) == ([1, None, None, 3], False)
+    inner = {"n": numbers, "since": {"type": ["string", "null"], "format": "date-time"}}
+    value = {"n": ["x", 1], "since": "soon", "x": 1}
+    assert converted(value, type="object", properties=inner) == ({"n": [None, 1], "since": None, "x": 1}, False)
+
+
+def test_a_time_before_or_after_all_others_is_kept() -> None:
+    """A time that is not known may be written as year 1; no system's own limits count."""
+    schema = {"type": "string", "format": "date-time"}
+    for value, text in [
+        (-1, "1969-12-31T23:59:59.000000+00:00"),
+        (0, "1970-01-01T00:00:00.000000+00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000+00:00"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000000+00:00"),
+        (99_999_999_999, "5138-11-16T09:46:39.000000+00:00"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000+00:00"),
+    ]:
+        assert converted(value, **schema) == (text, True)
+
+
+@given(anything, st.sampled_from(["string", "integer", "number", "boolean", "object", "array"]))
+def test_whatever_comes_is_converted_or_refused(value: Any, kind: str) -> None:
+    got, is_whole = converted(value, type=kind)
+    assert isinstance(got, BY_TYPE[kind][1]) or (got is None and (value is None or not is_whole))
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_every_column_has_a_description_and_no_other_leaves(stream: type[Conversations]) -> None:
+    assert all(each["description"].endswith(".") for each in stream.schema["properties"].values())
+    assert stream.schema["additionalProperties"] is False
