@@ -48,7 +48,9 @@ def sync_streams(streams: Sequence[Sequence[BotSync]], config: Mapping[str, Any]
         first.stream.finalize_state_progress_markers()
 
 
-def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object) -> Iterator[BotSync]:
+def read_bots(  # noqa: C901  the loop of a run, in one piece
+    bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
+) -> Iterator[BotSync]:
     """Read bots, of any streams, to their ends. This is the loop of a run.
 
     Args:
@@ -79,6 +81,9 @@ def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
                     yield going[lane]
                 if lane.is_over and lane.failure and lane in going:
                     bot = going.pop(lane)
+                    failures.add(bot.stream.name, bot.bot_name, lane.failure[1])
+            for lane, bot in going.items():  # whose earlier windows took too long to wait for
+                if lane.failure:
                     failures.add(bot.stream.name, bot.bot_name, lane.failure[1])
             failures.end()
         except EveryBotError as error:

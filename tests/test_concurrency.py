@@ -184,6 +184,25 @@ def test_an_error_in_one_reader_ends_it_soon_while_others_hang(serve: Serve, wri
     assert "check `api_key`" in done.log
 
 
+def test_a_window_that_fails_behind_one_that_hangs_fails_the_run(serve: Serve, write_json: WriteJson) -> None:
+    over = threading.Event()
+
+    def answer(_: Response) -> Response:
+        if request.path == ENDPOINTS["messages"].path:
+            return page([])
+        if int(asked()["start_time"]) == seconds(12) - 1:
+            return error(404, "Bot not found")
+        over.wait(FOR_LONG)
+        return page([])
+
+    sandbox, url = serve()
+    sandbox.fault = answer
+    done = command("--config", write_json(config_for(url, window_days=1, **SPAN)))
+    over.set()
+    assert done.status == 1
+    assert "These bots failed (conversations: 'bot')" in done.log
+
+
 @pytest.mark.parametrize("handler", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_the_tap_is_made_writes_nothing(handler: signal.Signals, write_json: WriteJson) -> None:
     """The SDK would write an empty STATE then, and end as if the work were whole."""
