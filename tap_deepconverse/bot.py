@@ -34,6 +34,7 @@ class BotSync:
 
     Attributes:
         error: Why the bot could not be read completely, or "".
+        is_over: Whether the bot has been read to its end, as far as it can be.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class BotSync:
         self._progress = Progress(self.span.start, settings.end, endpoint.clock)
         self._warnings = RecordWarnings(stream.logger, self.name)
         self._conformer = conformer(self.bot_name, self._warnings)
-        self._is_summed_up = False
+        self.is_over = False
 
     def records(self) -> Iterator[Record]:
         """Yield the records of what has come, and move the checkpoint where windows are complete."""
@@ -129,9 +130,9 @@ class BotSync:
 
     def sum_up(self) -> None:
         """Log the result, once."""
-        if self._is_summed_up:
+        if self.is_over:
             return
-        self._is_summed_up = True
+        self.is_over = True
         self._warnings.sum_up()
         if not self.error and self.lane.is_over and not self.lane.failure:
             self._log_result()

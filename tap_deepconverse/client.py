@@ -158,7 +158,7 @@ class ExportStream(RESTStream[str | None]):
             FatalAPIError: If the bot cannot be read, in the SDK's connection test. Otherwise that is logged.
         """
         bot = self.bots[(context or {})["bot_name"]]
-        if bot.lane.inbox:
+        if bot.lane.inbox or bot.is_over:
             yield from bot.records()
             return
         for each in read_bots([bot], self.config, self.tap.message_writer):
