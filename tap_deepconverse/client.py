@@ -29,7 +29,7 @@ from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.sync import read_bots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     import requests
     from singer_sdk import Tap
@@ -178,9 +178,12 @@ class ExportStream(RESTStream[str | None]):
         pass
 
     @override
-    def generate_child_contexts(self, record: Record, context: Context | None) -> Iterable[Context | None]:
-        # The SDK would evaluate stream map filters for child streams, where an error names no record.
-        return ()
+    def _process_record(
+        self, record: Record, child_context: Context | None = None, partition_context: Context | None = None
+    ) -> None:
+        # Private. The SDK would add `bot_name` again where the catalog leaves it out, and evaluate stream map filters
+        # for child streams, where an error names no record.
+        pass
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:

@@ -283,6 +283,18 @@ def test_a_part_of_a_definition_is_merged_with_ours(serve: Serve, write_json: Wr
     assert schema["properties"]["_id"] == {**Conversations.schema["properties"]["_id"], "maxLength": 255}
 
 
+def test_a_bot_name_that_the_catalog_lacks_stays_out(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    given = catalog()
+    for entry in given["streams"]:
+        del entry["schema"]["properties"]["bot_name"]
+    done = command("--config", write_json(config_for(url)), "--catalog", write_json(given, "catalog.json"))
+    assert done.status == 0
+    for entry in given["streams"]:
+        names = {tuple(record) for record in done.records(entry["tap_stream_id"])}
+        assert names == {tuple(entry["schema"]["properties"])}
+
+
 def test_an_unknown_stream_beside_ours_is_a_warning(serve: Serve, write_json: WriteJson) -> None:
     _, url = serve()
     given = catalog()
