@@ -11,7 +11,7 @@ import msgspec
 
 from tap_deepconverse.records.conform import Conformer
 from tap_deepconverse.records.page import InvalidCursorError, InvalidPageError, UnusableRecordError, parse_page
-from tap_deepconverse.records.values import BY_TYPE, converter_for, format_time, parse_time
+from tap_deepconverse.records.values import TYPES, converter_for, format_time, parse_time
 from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def read_value(value: Any) -> None:
     Args:
         value: Whatever JSON may hold.
     """
-    for kind in BY_TYPE:
+    for kind in TYPES:
         faults: list[str] = []
         converted = converter_for({"type": kind, "items": {"type": "string"}})(value, faults)
-        assert faults or value is None or isinstance(converted, BY_TYPE[kind][1])
+        assert faults or value is None or isinstance(converted, TYPES[kind])
     read_time(value)
 
 

@@ -96,7 +96,7 @@ class BotSync:
                 if self.span.admit(window, record):
                     yield record
         except UnusableRecordError as error:
-            self.lane.fail(window, ExtractionError(f"record {error.position} of {arrival} {error.reason}"))
+            self.lane.fail(window, ExtractionError(str(error)))
         self._log_selection()
         if self.span.astray >= MOST_ASTRAY:
             self.stream.logger.warning(

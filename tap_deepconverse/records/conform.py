@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from tap_deepconverse.records.page import NESTED_TOO_DEEPLY, UnusableRecordError
-from tap_deepconverse.records.values import BY_FORMAT, as_id, as_text, converter_for, or_null, types_of
+from tap_deepconverse.records.values import FORMATS, ID, converter_for, types_of
 from tap_deepconverse.records.warnings import ADDITIONAL, name_of_record
 
 if TYPE_CHECKING:
@@ -31,11 +31,9 @@ IDS = {"_id", "conversationId"}
 
 NO_OBJECT = "is not an object"
 NO_ID = "has no `_id`, which is the primary key"
-BEYOND_BOUNDS = "holds a number that is too large"
+BEYOND_BOUNDS = "holds NaN, Infinity or a number that is too large"
 
 NULLS = (None, msgspec.Raw(b"null"))
-BRACE = ord("{")
-QUOTE = ord('"')
 # A record with fewer bytes, or fewer objects and lists, cannot be nested too deeply.
 SHORTEST_DEEP = 1_500
 FEWEST_DEEP = 100
@@ -75,26 +73,25 @@ class Conformer:
             UnusableRecordError: If a record is not an object with an `_id`, or cannot be emitted.
         """
         if page.has_lost_text:
-            self.warnings.warn(
-                "pages with text that no target could store",
-                f"{place} holds text that no target could store, such as half an emoji; the character U+FFFD replaces "
-                "it",
-            )
+            what = "holds text that no target could store, such as half an emoji; the character U+FFFD replaces it"
+            self.warnings.warn("pages with text that no target could store", f"{place} {what}")
         is_shallow = self.is_shallow and page.is_plain and not self.exclusion
         for position, data in enumerate(page.data, 1):
+            record_place = f"record {position} of {place}"
+            reason = ""
             try:
                 row = _shallowly.decode(data) if is_shallow else _deeply.decode(data)
                 _check_depth(data)
-                record = self._conform(row, (position, place), is_shallow=is_shallow)
-            except msgspec.ValidationError:
-                reason = BEYOND_BOUNDS if bytes(data).startswith(b"{") else NO_OBJECT
-                raise UnusableRecordError(position, reason) from None
-            except ArithmeticError:
-                raise UnusableRecordError(position, BEYOND_BOUNDS) from None
+                record = self._conform(row, record_place, is_shallow=is_shallow)
             except RecursionError:
-                raise UnusableRecordError(position, NESTED_TOO_DEEPLY) from None
-            if not record["_id"]:
-                raise UnusableRecordError(position, NO_ID)
+                reason = NESTED_TOO_DEEPLY
+            except (ArithmeticError, msgspec.ValidationError):
+                reason = BEYOND_BOUNDS if bytes(data).startswith(b"{") else NO_OBJECT
+            else:
+                reason = "" if record["_id"] else NO_ID
+            if reason:
+                msg = f"{record_place} {reason}"
+                raise UnusableRecordError(msg)
             yield record
 
     @cached_property
@@ -110,26 +107,28 @@ class Conformer:
     @cached_property
     def _columns(self) -> list[tuple[str, Converter, int]]:
         """For each column: its name, its converter, and the first byte of JSON that needs no conversion, or 0."""
-        names = sorted(self._blank.keys() - {BOT_NAME}, key=lambda name: name != "_id")  # warnings need the `_id`
-        return [(name, *self._converter(name)) for name in names]
+        return [(name, *self._converter(name)) for name in self._blank if name != BOT_NAME]
 
     def _converter(self, name: str) -> tuple[Converter, int]:
-        schema = self.announced["properties"][name]
-        documented = self.documented["properties"].get(name, {})
-        kinds = types_of(schema)
-        if kinds == ["object"] and not schema.get("properties"):
-            return converter_for(schema), BRACE
-        if kinds != ["string"] or schema.get("format") in BY_FORMAT:
-            return converter_for(schema), 0
-        if documented.get("format") in BY_FORMAT:  # a catalog that leaves out the format
-            return converter_for(documented), 0
-        # `_id` is always parsed: warnings, and the check for older copies, need its text.
-        return or_null(as_id if name in IDS else as_text), 0 if name == "_id" else QUOTE
+        # A catalog may leave out a format.
+        documented = ID if name in IDS else self.documented["properties"].get(name, {}).get("format")
+        schema = {"format": documented, **self.announced["properties"][name]}
+        as_it_is = 0
+        if types_of(schema) == ["object"] and not schema.get("properties"):
+            as_it_is = ord("{")
+        elif types_of(schema) == ["string"] and schema["format"] not in FORMATS:
+            as_it_is = ord('"')
+        return converter_for(schema), as_it_is
 
-    def _conform(self, row: dict[str, Any], place: tuple[int, str], *, is_shallow: bool) -> Record:
+    def _conform(self, row: dict[str, Any], place: str, *, is_shallow: bool) -> Record:
         if self.exclusion:
-            documented = self.documented["properties"].keys() - OWN
-            row = self.exclusion.apply(row, documented, partial(self._warn_of_text, row.get("_id"), place))
+            unsearched: list[str] = []
+            identity = row.get("_id")
+            row = self.exclusion.apply(row, self.documented["properties"].keys() - OWN, unsearched)
+            what = "searched for what `exclude_metadata` names"
+            for path in unsearched:
+                of_record = f"`{path}` of {name_of_record(identity)} ({place})"
+                self._warn(f"values that could not be {what}", f"{of_record} is text, so it cannot be {what}; it")
         if not row.keys() <= self._fields:
             rest = {name: row.pop(name) for name in [*row] if name not in self._fields}
             self.undocumented.notice(rest)
@@ -145,28 +144,19 @@ class Conformer:
                 value = _value.decode(value)
             record[name] = convert(value, faults)
             if faults:
-                self._warn_of_value(name, record, place, faults[0])
+                what = f"is {faults[0]}; it" if record[name] is None else f"holds something that is {faults[0]}; that"
+                self._warn(
+                    f"values in `{name}` that cannot be converted",
+                    f"`{name}` of {name_of_record(record['_id'])} ({place}) {what}",
+                )
                 faults.clear()
         for name, value in row.items():  # the catalog has no column for it
             if name != ADDITIONAL and value not in NULLS:
                 self.undocumented.drop(name)
         return record
 
-    def _warn_of_value(self, name: str, record: Record, place: tuple[int, str], fault: str) -> None:
-        position, page = place
-        what = f"is {fault}; it is" if record[name] is None else f"holds something that is {fault}; that is"
-        self.warnings.warn(
-            f"values in `{name}` that cannot be converted",
-            f"`{name}` of {name_of_record(record['_id'])} (record {position} of {page}) {what} null in the target",
-        )
-
-    def _warn_of_text(self, identity: object, place: tuple[int, str], path: str) -> None:
-        position, page = place
-        self.warnings.warn(
-            "values that could not be searched for what `exclude_metadata` names",
-            f"`{path}` of {name_of_record(identity)} (record {position} of {page}) is text, so it cannot be searched "
-            "for what `exclude_metadata` names; it is null in the target",
-        )
+    def _warn(self, kind: str, what: str) -> None:
+        self.warnings.warn(kind, f"{what} is null in the target")
 
 
 def _check_depth(data: msgspec.Raw) -> None:

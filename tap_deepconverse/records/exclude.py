@@ -5,13 +5,13 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from tap_deepconverse.records.warnings import is_field_name
+from tap_deepconverse.records.warnings import ADDITIONAL, is_field_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 METADATA = "metadata"
-COLUMNS = {METADATA, "additional_fields"}
+COLUMNS = {METADATA, ADDITIONAL}
 """Columns that are searched. A stream that documents no `metadata` may have one all the same."""
 MOST_PATHS = 10_000
 """Paths to remember."""
@@ -26,11 +26,10 @@ def bad_names(names: Collection[str], columns: Mapping[str, Collection[str]]) ->
     """
     known = {column.casefold() for each in columns.values() for column in each}
     for name in names:
-        readings = _readings(name, columns)
-        rest = readings[-1]
+        *longer, rest = _readings(name, columns)
         if not rest or "*" in rest[:-1]:
             yield f"`exclude_metadata` names '{name}', but a name needs text, with `*` at its end only."
-        elif rest in known and not any(each.partition(".")[0] in COLUMNS for each in readings[:-1]):
+        elif rest in known and not any(each.partition(".")[0] in COLUMNS for each in longer):
             yield (
                 f"`exclude_metadata` names '{name}', which is a column: leave it out with `select`. For a parameter of "
                 f"that name, write `{METADATA}.{rest}`."
@@ -55,61 +54,62 @@ class Exclusion:
 
     def __init__(self, names: Collection[str], streams: Collection[str]) -> None:
         """Take the names, and the streams, which may stand in front of a name."""
-        self._readings = {name: _readings(name, streams) for name in names}
-        self._known: dict[str, tuple[set[str], bool]] = {}
+        self._paths = {name: {f".{each}" for each in _readings(name, streams)} for name in names}
+        self._known: dict[str, tuple[bool, bool]] = {}
         self._matched: set[str] = set()
         self._is_used = False
 
-    def apply(self, record: dict[str, Any], documented: Collection[str], lost: Callable[[str], None]) -> dict[str, Any]:
+    def apply(self, record: dict[str, Any], documented: Collection[str], lost: list[str]) -> dict[str, Any]:
         """Return a record without the named parameters of `metadata` and of its undocumented fields.
 
         Args:
             record: A parsed record.
             documented: Its documented fields.
-            lost: Called with the place of text that would have to be searched: it becomes null.
+            lost: Gets the place of each text that would have to be searched: it becomes null.
         """
         self._is_used = True
-        searched = {name: value for name, value in record.items() if name not in documented and name != METADATA}
-        kept = {name: value for name, value in record.items() if name not in searched}
+        kept = {name: value for name, value in record.items() if name in documented or name == METADATA}
+        rest = {name: value for name, value in record.items() if name not in kept}
         if METADATA in kept:
-            kept[METADATA] = self._without(kept[METADATA], "", lambda path: lost(f"{METADATA}{path}"))
-        rest: dict[str, Any] = self._without(searched, "", lambda path: lost(f"additional_fields{path}"))
-        return kept | rest
+            kept[METADATA] = self._without(kept[METADATA], METADATA, "", lost)
+        kept |= self._without(rest, ADDITIONAL, "", lost)
+        return kept
 
-    def _without(self, value: Any, path: str, lost: Callable[[str], None]) -> Any:
+    def _without(self, value: Any, column: str, path: str, lost: list[str]) -> Any:
         if isinstance(value, list):
-            return [self._without(item, path, lost) for item in value]
-        if isinstance(value, dict):
-            kept = {}
-            for key, inner in value.items():
-                here = f"{path}.{key}"
-                matched, leads_on = self._known.get(here) or self._look_up(here)
-                if matched:
-                    self._matched |= matched
-                else:
-                    kept[key] = self._without(inner, here, lost) if leads_on else inner
-            return kept
+            return [self._without(item, column, path, lost) for item in value]
         if isinstance(value, str):
-            lost(path)
+            lost.append(f"{column}{path}")
             return None
-        return value
+        if not isinstance(value, dict):
+            return value
+        kept = {}
+        for key, inner in value.items():
+            here = f"{path}.{key}"
+            is_named, leads_on = self._known.get(here) or self._look_up(here)
+            if not is_named:
+                kept[key] = self._without(inner, column, here, lost) if leads_on else inner
+        return kept
 
-    def _look_up(self, path: str) -> tuple[set[str], bool]:
-        """Return the names that a path matches, and whether others lead to what is below it."""
-        here = path[1:].casefold()
-        readings = [(each, name) for name, readings in self._readings.items() for each in readings]
-        below = {name for each, name in readings if each.startswith(f"{here}.")}
-        matched = {name for each, name in readings if each == here or (each[-1:] == "*" and here.startswith(each[:-1]))}
-        found = matched | below if matched else matched, bool(below)  # what is below a removed value goes too
+    def _look_up(self, path: str) -> tuple[bool, bool]:
+        """Return whether a path is named, and whether a name leads to what is below it."""
+        here = path.casefold()
+        named = {each for paths in self._paths.values() for each in paths}
+        below = {each for each in named if each.startswith(f"{here}.")}
+        matched = {each for each in named if each == here or (each[-1] == "*" and here.startswith(each[:-1]))}
+        if matched:
+            self._matched |= matched | below  # what is below a removed value goes too
+        found = bool(matched), bool(below)
         if len(self._known) < MOST_PATHS:
             self._known[path] = found
         return found
 
     def unmatched(self) -> Iterator[str]:
         """Yield a sentence for each name that no record of the run had, if there were any records."""
-        seen = {path[1:].casefold(): path[1:] for path in self._known if all(map(is_field_name, path[1:].split(".")))}
-        for name, readings in self._readings.items() if self._is_used else ():
-            if name not in self._matched:
-                close = get_close_matches(readings[-1], seen, n=1)
+        known = [path[1:] for path in self._known]
+        seen = {path.casefold(): path for path in known if all(map(is_field_name, path.split(".")))}
+        for name, paths in self._paths.items() if self._is_used else ():
+            if self._matched.isdisjoint(paths):
+                close = get_close_matches(min(paths, key=len)[1:], seen, n=1)
                 hint = f"did you mean '{seen[close[0]]}'?" if close else "check how it is spelled."
                 yield f"`exclude_metadata` names '{name}', which no record of this run has: {hint}"

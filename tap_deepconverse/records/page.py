@@ -14,11 +14,11 @@ from weakref import WeakKeyDictionary
 import msgspec
 from singer_sdk.exceptions import FatalSyncError
 
-from tap_deepconverse.records.repair import repaired, unreadable_item
+from tap_deepconverse.records.repair import repaired
 from tap_deepconverse.records.warnings import field_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import requests
 
@@ -27,28 +27,32 @@ DATA = "data"
 CURSOR = "cursor"
 
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
-NO_NUMBER = "holds NaN or Infinity, which JSON does not have and no target could store"
 
-ERRORS = ("error", "errors")
-"""Keys that hold an error, if they hold anything."""
-MESSAGES = ("message", "Message", "detail")
-"""Keys that hold an error if there are no records, and nothing says that all is well."""
-MORE = ("hasMore", "has_more")
-"""Keys that are true if there are more pages."""
-SIGNS = {
-    "success": {"false"},
-    "ok": {"false"},
-    "status": {"error", "fail", "failed", "failure"},
-    "timed_out": {"true"},
-    "partial": {"true"},
+
+def _says(*words: str) -> Callable[[Any], bool]:
+    return lambda value: str(value).casefold() in words
+
+
+FAILURES = {
+    "error": bool,
+    "errors": bool,
+    "success": _says("false"),
+    "ok": _says("false"),
+    "status": _says("error", "fail", "failed", "failure"),
+    "timed_out": _says("true"),
+    "partial": _says("true"),
 }
-"""Values, as lower case text, that say that the request failed or that records are missing."""
-FINE = {"true", "ok", "success", "200"}
-BESIDE = {CURSOR, "total", *ERRORS, *MESSAGES, *MORE, *SIGNS}
+"""Keys beside the records, and which of their values say that the page is not whole."""
+MORE = {"hasMore": _says("true"), "has_more": _says("true")}
+"""The same, where there is no cursor."""
+MESSAGES = {"message": bool, "Message": bool, "detail": bool}
+"""The same, where there are no records, and nothing says that all is well."""
+BESIDE = {CURSOR, "total", *FAILURES, *MORE, *MESSAGES}
 
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_list = msgspec.json.Decoder(list[msgspec.Raw] | None)
+# An object and a list are parsed into parts that are still JSON.
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw] | str | float | bool | None)
 _any = msgspec.json.Decoder()
+_is_fine = _says("true", "ok", "success", "200")
 
 # Maps all digits to 0, E to e and + to -: plain searches are much faster than a regular expression for such numbers.
 _ALIKE = bytes.maketrans(b"123456789E+", b"000000000e-")
@@ -61,7 +65,7 @@ class InvalidPageError(FatalSyncError):
 
 
 class UnknownShapeError(InvalidPageError):
-    """The response is JSON, but not of the documented shape: perhaps the live API differs. The message has its keys."""
+    """The response is JSON of another shape: perhaps the live API differs. The message names its keys."""
 
 
 class InvalidCursorError(FatalSyncError):
@@ -69,12 +73,7 @@ class InvalidCursorError(FatalSyncError):
 
 
 class UnusableRecordError(FatalSyncError):
-    """A page holds a record that cannot be emitted, named by its position from 1. A retry cannot help."""
-
-    def __init__(self, position: int, reason: str) -> None:
-        super().__init__(f"record {position} of the page {reason}")
-        self.position = position
-        self.reason = reason
+    """A page holds a record that cannot be emitted. A retry cannot help."""
 
 
 @dataclass(frozen=True)
@@ -131,27 +130,34 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
     Raises:
         InvalidPageError: If the body is not JSON, has a sign of an error, or is not all of a page.
         InvalidCursorError: If the cursor is an object, for example.
-        UnusableRecordError: If a record of an otherwise valid page holds NaN or is nested too deeply.
+        UnusableRecordError: If the body is nested too deeply.
     """
     if status == HTTPStatus.NO_CONTENT:
         return Page([])
-    text = body
-    has_lost_text = False
     try:
-        if (fields := _fields_of(body)) is None:
-            text, has_lost_text = repaired(body)
-            fields = _fields.decode(text)
-        data, beside = _parts(fields)
+        answer, text, has_lost_text = _parsed(body)
+        fields: dict[str, msgspec.Raw] = answer if isinstance(answer, dict) else {}
+        beside = {name: _any.decode(value) for name, value in fields.items() if name in BESIDE}
+        data = _parts.decode(fields.get(DATA, b"null"))
     except msgspec.DecodeError:
         msg = "the response is not JSON" if body.strip() else "the response is empty"
-        raise _unusable_record(text) or InvalidPageError(msg) from None
+        raise InvalidPageError(msg) from None
     except RecursionError:
-        raise _unusable_record(text) or InvalidPageError(f"the response {NESTED_TOO_DEEPLY}") from None
-    cursor = beside.get(CURSOR)
+        msg = f"the response {NESTED_TOO_DEEPLY}"
+        raise UnusableRecordError(msg) from None
+    cursor, total = beside.get(CURSOR), beside.get("total")
+    if data is None and cursor is None and not fields.keys().isdisjoint({DATA, CURSOR}):
+        data = []
+    if sign := _sign_of_failure(beside, has_records=isinstance(data, list) and bool(data)):
+        msg = f"the response is not a whole page, as its `{sign}` says"
+        raise InvalidPageError(msg)
+    if not isinstance(data, list):
+        keys = field_names(fields) or "none"
+        msg = f"the response is JSON, but not a page: it has no list `{DATA}`; its keys: {keys}"
+        raise UnknownShapeError(msg)
     if not isinstance(cursor, str | int | None) or isinstance(cursor, bool):
         msg = f"the `{CURSOR}` in the response is not text, so the next page cannot be requested"
         raise InvalidCursorError(msg)
-    total = beside.get("total")
     return Page(
         data=data,
         cursor=None if cursor is None else str(cursor) or None,
@@ -163,54 +169,24 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
     )
 
 
-def _fields_of(body: bytes) -> dict[str, msgspec.Raw] | None:
-    """Return the parts of a response; None if it is not valid JSON."""
+def _parsed(body: bytes) -> tuple[Any, bytes, bool]:
+    """Return a response, the JSON that it was parsed from, and whether a repair of it lost text."""
     try:
         str(body, "utf-8")  # the parser does not check what stays JSON
-        return _fields.decode(body)
-    except msgspec.ValidationError:
-        msg = "the response is JSON, but not an object"
-        raise UnknownShapeError(msg) from None
+        return _parts.decode(body), body, False
     except (UnicodeDecodeError, msgspec.DecodeError):
-        return None
+        text, has_lost_text = repaired(body)
+        return _parts.decode(text), text, has_lost_text
 
 
-def _parts(fields: Mapping[str, msgspec.Raw]) -> tuple[list[msgspec.Raw], dict[str, Any]]:
-    """Return the records of a response, and the parsed values beside them; raise InvalidPageError."""
-    beside = {name: _any.decode(value) for name, value in fields.items() if name in BESIDE}
-    try:
-        data = _list.decode(fields.get(DATA, b"null"))
-    except msgspec.ValidationError:
-        data = None
-        is_page = False
-    else:
-        is_page = data is not None or (beside.get(CURSOR) is None and not fields.keys().isdisjoint({DATA, CURSOR}))
-    if sign := next((name for name in beside if _is_sign(name, beside, has_records=bool(data))), None):
-        msg = f"the response is not a whole page, as its `{sign}` says"
-        raise InvalidPageError(msg)
-    if not is_page:
-        msg = f"the response is JSON, but not a page: it has no list `{DATA}`; its keys: {field_names(fields)}"
-        raise UnknownShapeError(msg)
-    return data or [], beside
-
-
-def _is_sign(name: str, beside: Mapping[str, Any], *, has_records: bool) -> bool:
-    """Return whether a key beside the records says that the request failed, or that records are missing."""
-    said = {key: str(value).casefold() for key, value in beside.items()}
-    if name in MESSAGES:
-        is_fine = not FINE.isdisjoint({said[name], *(said.get(key) for key in SIGNS)})
-        return bool(beside[name]) and not has_records and not is_fine
-    if name in MORE:
-        return said[name] == "true" and not beside.get(CURSOR)
-    return bool(beside[name]) if name in ERRORS else said[name] in SIGNS.get(name, ())
-
-
-def _unusable_record(body: bytes) -> UnusableRecordError | None:
-    """Return which record makes a page unreadable, if one does."""
-    if not (found := unreadable_item(body, DATA)):
-        return None
-    position, kind = found
-    return UnusableRecordError(position, NESTED_TOO_DEEPLY if kind is RecursionError else NO_NUMBER)
+def _sign_of_failure(beside: Mapping[str, Any], *, has_records: bool) -> str | None:
+    """Return the key beside the records that says that the request failed, or that records are missing."""
+    signs = dict(FAILURES)
+    if not beside.get(CURSOR):
+        signs |= MORE
+    if not has_records and not any(_is_fine(beside.get(name)) for name in (*MESSAGES, *FAILURES)):
+        signs |= MESSAGES
+    return next((name for name, is_sign in signs.items() if is_sign(beside.get(name))), None)
 
 
 def _is_plain(body: bytes) -> bool:

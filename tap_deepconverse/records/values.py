@@ -10,26 +10,25 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, partial
+from typing import Any
 
 import msgspec
 from singer_sdk.singerlib.json import serialize_json
 
 Converter = Callable[[Any, list[str]], Any]
-Type = TypeVar("Type")
 
 NOT_THE_TYPE = "not of the type of its column"
-
 MOST_DIGITS = 300
 """Largest number of digits before the point, for a column of numbers."""
+ID = "id"
+"""Format of a column of ids, beside those of JSON Schema."""
 
 EXTENDED_JSON = {"$oid", "$uuid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"}
 """Keys under which a document database writes an id, a time or a number. That the API may send these is inferred."""
 LATEST_SECONDS = 100_000_000_000
 """The year 5138: a larger number is in a finer unit."""
 _UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
-_SIXTY = [f"{number:02d}" for number in range(60)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _digits = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -48,26 +47,19 @@ def parse_time(value: object) -> datetime:
         ValueError: If the value is not a time. The message does not hold the value.
     """
     plain = unwrapped(value)
-    is_milliseconds = isinstance(value, dict) and "$date" in value
     try:
-        if isinstance(plain, str):
-            text = plain.strip().upper()
-            if not _digits.fullmatch(text):
-                return parse_iso(text)
-            return _from_unix(Decimal(text), is_milliseconds=is_milliseconds)
-        if isinstance(plain, int | float | Decimal) and not isinstance(plain, bool):
-            return _from_unix(Decimal(str(plain)), is_milliseconds=is_milliseconds)
+        if isinstance(plain, str) and not _digits.fullmatch(plain.strip()):
+            return parse_iso(plain.strip().upper())
+        if isinstance(plain, str | int | float | Decimal):
+            number = Decimal(str(plain))
+            units = next((units for units in _UNITS_PER_SECOND if abs(number) < LATEST_SECONDS * units), 1)
+            if isinstance(value, dict) and "$date" in value:
+                units = 1_000
+            return _EPOCH + timedelta(microseconds=int((number * 1_000_000 / units).to_integral_value(ROUND_FLOOR)))
     except (ArithmeticError, ValueError):
         pass
     msg = f"not a time, but a {type(value).__name__} that cannot be read as one"
     raise ValueError(msg)
-
-
-def _from_unix(number: Decimal, *, is_milliseconds: bool) -> datetime:
-    fitting = [units for units in _UNITS_PER_SECOND if abs(number) < LATEST_SECONDS * units]
-    units_per_second = 1_000 if is_milliseconds else fitting[0] if fitting else 1
-    microseconds = number * 1_000_000 / units_per_second
-    return _EPOCH + timedelta(microseconds=int(microseconds.to_integral_value(ROUND_FLOOR)))
 
 
 def parse_iso(text: str) -> datetime:
@@ -87,7 +79,7 @@ def format_time(moment: datetime) -> str:
 def format_seconds(seconds: int) -> str:
     """Return whole Unix seconds as `format_time` does, but faster: many records share the same hours."""
     hour, rest = divmod(seconds, 3600)
-    return f"{_hour(hour)}{_SIXTY[rest // 60]}:{_SIXTY[rest % 60]}.000000+00:00"
+    return f"{_hour(hour)}{rest // 60:02d}:{rest % 60:02d}.000000+00:00"
 
 
 @lru_cache(maxsize=1 << 14)
@@ -105,60 +97,6 @@ def unwrapped(value: Any) -> Any:
     return value
 
 
-def as_text(value: Any) -> str:
-    """Return text unchanged, and anything else as JSON text."""
-    return value if isinstance(value, str) else serialize_json(value, ensure_ascii=False)
-
-
-def as_id(value: Any) -> str | None:
-    """Return an id as text."""
-    identity = unwrapped(value)
-    return None if identity is None else as_text(identity)
-
-
-def as_time(value: Any) -> str:
-    """Return a time as RFC 3339 in UTC; raise ValueError."""
-    if type(value) is int and 0 <= value < LATEST_SECONDS:  # the documented form, by the fastest way
-        return format_seconds(value)
-    return format_time(parse_time(value))
-
-
-def as_object(value: Any) -> dict[str, Any]:
-    """Return an object unchanged; put anything else under the key `value`."""
-    return value if isinstance(value, dict) else {"value": value}
-
-
-def as_number(value: Any) -> int | Decimal:
-    """Return a number, also from text; raise ValueError."""
-    number = _lax(unwrapped(value), Decimal)
-    if not number.is_finite() or number.adjusted() > MOST_DIGITS:
-        raise ValueError(NOT_THE_TYPE)
-    return int(number) if number == number.to_integral_value() else number
-
-
-def _lax(value: Any, kind: type[Type]) -> Type:
-    """Return a value as another type if that loses nothing, such as 7 for "7"; raise ValueError."""
-    try:
-        return msgspec.convert(value, kind, strict=False)
-    except msgspec.ValidationError:
-        raise ValueError(NOT_THE_TYPE) from None
-
-
-BY_FORMAT: dict[str, Callable[[Any], Any]] = {
-    "date-time": as_time,
-    "date": lambda value: as_time(value)[: len("2026-01-01")],
-}
-BY_TYPE: dict[str, tuple[Callable[[Any], Any], type | tuple[type, ...]]] = {
-    "object": (as_object, dict),
-    "array": (lambda value: value if isinstance(value, list) else [value], list),
-    "boolean": (lambda value: _lax(value, bool), bool),
-    "integer": (lambda value: _lax(as_number(value), int), int),
-    "number": (as_number, (int, float, Decimal)),
-    "string": (as_text, str),
-}
-"""For each type of JSON Schema: what converts to it, and the Python types that are of it."""
-
-
 def types_of(schema: Mapping[str, Any]) -> list[str]:
     """Return the types of a property of a JSON schema without null; none if it names none."""
     types = schema.get("type") or []
@@ -166,60 +104,101 @@ def types_of(schema: Mapping[str, Any]) -> list[str]:
 
 
 def converter_for(schema: Mapping[str, Any]) -> Converter:
-    """Return what converts values to a property of a JSON schema, of several types to the first that fits.
+    """Return what converts values to a property of a JSON schema.
+
+    Of several types, a value gets the one that it has already, else text if that is among them, else the first.
 
     Returns:
         A function of a value and a list of faults. What cannot be converted becomes null, of a list or an object only
         that part, and the list gets the reason.
     """
-    kinds = types_of(schema)
-    if not kinds:  # such as `anyOf`: the author of the schema accepts any value
-        return or_null(lambda value: value)
-    if len(kinds) == 1:
-        return _converter_for_type(kinds[0], schema)
-    by_kind = [(BY_TYPE[kind][1], _converter_for_type(kind, schema)) for kind in kinds]
+    converters = [(TYPES[kind], _converter_for_type(kind, schema)) for kind in TYPES if kind in types_of(schema)]
+    if not converters:  # such as `anyOf`: the author of the schema accepts any value
+        return lambda value, _: value
+    fallback = converters[0][1]
+    if len(converters) == 1:
+        return fallback
 
-    def convert_to_first_that_fits(value: Any, faults: list[str]) -> Any:
-        for _, convert in sorted(by_kind, key=lambda each: not isinstance(value, each[0])):
-            found: list[str] = []
-            converted = convert(value, found)
-            if not found:
-                return converted
-        faults.append(NOT_THE_TYPE)
-        return None
+    def convert(value: Any, faults: list[str]) -> Any:
+        fitting = (convert for python_type, convert in converters if isinstance(value, python_type))
+        return next(fitting, fallback)(value, faults)
 
-    return convert_to_first_that_fits
+    return convert
 
 
 def _converter_for_type(kind: str, schema: Mapping[str, Any]) -> Converter:
-    to_kind = BY_TYPE[kind][0]
-    items = schema.get("items")
+    if kind == "array":
+        items = schema.get("items")
+        item = converter_for(items if isinstance(items, dict) else {})
+        return lambda value, faults: None if value is None else [item(each, faults) for each in _as_list(value)]
+    if kind == "object":
+        return _converter_for_object(schema)
+    return _or_null(FORMATS.get(schema.get("format", ""), _as_text) if kind == "string" else SCALARS[kind])
+
+
+def _converter_for_object(schema: Mapping[str, Any]) -> Converter:
     inner = {name: converter_for(each) for name, each in schema.get("properties", {}).items()}
-    if kind == "array" and isinstance(items, dict):
-        convert = converter_for(items)
-        return lambda value, faults: None if value is None else [convert(each, faults) for each in to_kind(value)]
-    if kind == "object" and inner:
-        other = None if schema.get("additionalProperties", True) is False else or_null(lambda value: value)
-        return lambda value, faults: (
-            None
-            if value is None
-            else {
-                name: convert(each, faults)
-                for name, each in to_kind(value).items()
-                if (convert := inner.get(name, other))
-            }
-        )
-    return or_null(BY_FORMAT.get(schema.get("format", ""), to_kind) if kind == "string" else to_kind)
+    is_closed = bool(inner) and schema.get("additionalProperties") is False
+
+    def convert_parts(value: Any, faults: list[str]) -> Any:
+        if value is None:
+            return None
+        parts = value if isinstance(value, dict) else {"value": value}
+        kept = {name: part for name, part in parts.items() if name in inner} if is_closed else parts
+        return kept | {name: convert(kept[name], faults) for name, convert in inner.items() if name in kept}
+
+    return convert_parts
 
 
-def or_null(convert: Callable[[Any], Any]) -> Converter:
-    """Return a converter that makes null of what cannot be converted, and adds the reason to the faults."""
-
+def _or_null(convert: Callable[[Any], Any]) -> Converter:
     def convert_or_null(value: Any, faults: list[str]) -> Any:
         try:
             return None if value is None else convert(value)
+        except msgspec.ValidationError:
+            faults.append(NOT_THE_TYPE)
         except ValueError as error:
             faults.append(str(error))
-            return None
+        return None
 
     return convert_or_null
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else serialize_json(value, ensure_ascii=False)
+
+
+def _as_id(value: Any) -> str | None:
+    identity = unwrapped(value)
+    return None if identity is None else _as_text(identity)
+
+
+def _as_time(value: Any) -> str:
+    if type(value) is int and 0 <= value < LATEST_SECONDS:  # the documented form, by the fastest way
+        return format_seconds(value)
+    return format_time(parse_time(value))
+
+
+def _as_number(value: Any) -> int | Decimal:
+    number = msgspec.convert(unwrapped(value), Decimal, strict=False)
+    if not number.is_finite() or number.adjusted() > MOST_DIGITS:
+        raise ValueError(NOT_THE_TYPE)
+    return int(number) if number == number.to_integral_value() else number
+
+
+TYPES = {"string": str, "boolean": bool, "integer": int, "number": int | float | Decimal, "array": list, "object": dict}
+"""The Python types of each type of JSON Schema. Text first: a value that is of no type becomes text where it may."""
+SCALARS: dict[str, Callable[[Any], Any]] = {
+    "boolean": partial(msgspec.convert, type=bool, strict=False),
+    "integer": lambda value: msgspec.convert(_as_number(value), int),
+    "number": _as_number,
+}
+FORMATS: dict[str, Callable[[Any], Any]] = {
+    ID: _as_id,
+    "date-time": _as_time,
+    "date": lambda value: _as_time(value)[: len("2026-01-01")],
+}
+"""What converts to a type, and to a format of text."""

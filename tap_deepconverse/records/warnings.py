@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Collection
 
-MOST_NAMED = 10  # log lines for each kind and bot
-MOST_FIELDS = 10  # names in one line
+MOST_NAMED = 10
+"""Log lines of each kind, and names in one line."""
 ADDITIONAL = "additional_fields"
 """Column for the fields that the API's documentation does not name."""
-SENDER = ("sender", "author", "from", "agent", "speaker")
-"""Parts of possible names for a message's sender. The documentation promises a sender, but names no field for it."""
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_ID = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_sender = re.compile("sender|author|from|agent|speaker", re.IGNORECASE)
+"""In a possible name for a message's sender. The documentation promises a sender, but names no field for it."""
+_field_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_id = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class RecordWarnings:
@@ -42,59 +41,49 @@ class RecordWarnings:
                 self._logger.warning("%s: in all, %s %s", self._where, f"{count:,}", kind)
 
 
-@dataclass
 class UndocumentedFields:
     """Logs once per run which fields the documentation does not name, and which columns the catalog lacks.
 
-    Attributes:
-        is_kept: Whether the column for undocumented fields is in the catalog, and selected.
+    `is_kept` is whether the column for undocumented fields is in the catalog, and selected.
     """
 
-    logger: logging.Logger
-    stream: str
-    is_kept: bool = True
-    _known: set[str] = field(default_factory=set, init=False)
-    _dropped: set[str] = field(default_factory=set, init=False)
-    _lines: int = field(default=0, init=False)
+    def __init__(self, logger: logging.Logger, stream: str, *, is_kept: bool = True) -> None:
+        self._logger, self._stream = logger, stream
+        self._where = "in" if is_kept else "left out, as the catalog does not select"
+        self._known: set[str] = set()
+        self._dropped: set[str] = set()
+        self._lines = 0
 
     def notice(self, fields: Collection[str]) -> None:
         """Log those undocumented fields of a record that are new."""
-        if self._known.issuperset(fields) or self._lines >= MOST_NAMED:
+        new = {name for name in fields if name not in self._known}
+        if not new or self._lines >= MOST_NAMED:
             return
         self._lines += 1
-        new = set(fields) - self._known
         self._known |= new
-        senders = {name for name in new if any(part in name.lower() for part in SENDER)}
-        self.logger.info(
-            "Stream '%s': the API sends fields that its documentation does not name (%s); they are %s `%s`%s%s",
-            self.stream,
-            field_names(new),
-            "in" if self.is_kept else "left out, as the catalog does not select",
-            ADDITIONAL,
-            f"; {field_names(senders)} may be the sender that the documentation promises" if senders else "",
-            "; further fields are not logged" if self._lines == MOST_NAMED else "",
-        )
+        line = f"the API sends fields that its documentation does not name ({field_names(new)}); they are {self._where}"
+        senders = {name for name in new if _sender.search(name)}
+        hint = f"; {field_names(senders)} may be the sender that the documentation promises" if senders else ""
+        more = "; further fields are not logged" if self._lines == MOST_NAMED else ""
+        self._logger.info("Stream '%s': %s `%s`%s%s", self._stream, line, ADDITIONAL, hint, more)
 
     def drop(self, column: str) -> None:
         """Warn that a documented field has data, but the catalog has no column for it."""
         if column not in self._dropped:
             self._dropped.add(column)
-            self.logger.warning(
-                "Stream '%s': the catalog has no column `%s`, so its data is left out; if that is not on purpose, make "
-                "a new catalog with `--discover`",
-                self.stream,
-                column,
-            )
+            what = f"the catalog has no column `{column}`, so its data is left out"
+            fix = "if that is not on purpose, make a new catalog with `--discover`"
+            self._logger.warning("Stream '%s': %s; %s", self._stream, what, fix)
 
 
 def is_field_name(name: str) -> bool:
     """Return whether a record's key looks like a name, not like data."""
-    return _FIELD_NAME.fullmatch(name) is not None
+    return _field_name.fullmatch(name) is not None
 
 
 def field_names(names: Collection[str]) -> str:
     """List a record's keys as "rating, survey and 3 more". Keys that may be data are only counted."""
-    plain = sorted(filter(is_field_name, names))[:MOST_FIELDS]
+    plain = sorted(filter(is_field_name, names))[:MOST_NAMED]
     more = len(names) - len(plain)
     return ", ".join(plain) + (f"{' and ' if plain else ''}{more:,} more" if more else "")
 
@@ -102,4 +91,4 @@ def field_names(names: Collection[str]) -> str:
 def name_of_record(identity: object) -> str:
     """Name a record by its `_id` if that has the documented form or is an ObjectId or UUID; otherwise "a record"."""
     text = str(identity)
-    return f"the record with _id '{text}'" if _ID.fullmatch(text) else "a record"
+    return f"the record with _id '{text}'" if _id.fullmatch(text) else "a record"

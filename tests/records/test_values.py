@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.readers import read_time
-from tap_deepconverse.records.values import BY_TYPE, as_id, converter_for, format_time, parse_time
+from tap_deepconverse.records.values import ID, TYPES, converter_for, format_time, parse_time
 from tap_deepconverse.streams import STREAMS, Conversations
 
 MOMENT = datetime(2025, 4, 15, 20, 57, 45, tzinfo=UTC)
@@ -142,7 +142,7 @@ def test_what_is_no_object_is_kept_in_one(value: Any) -> None:
     ],
 )
 def test_an_id_is_read_in_a_document_database_s_form_too(value: Any, text: str) -> None:
-    assert as_id(value) == text
+    assert converted(value, type="string", format=ID) == (text, True)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_time_before_or_after_all_others_is_kept() -> None:
 @given(anything, st.sampled_from(["string", "integer", "number", "boolean", "object", "array"]))
 def test_whatever_comes_is_converted_or_refused(value: Any, kind: str) -> None:
     got, is_whole = converted(value, type=kind)
-    assert isinstance(got, BY_TYPE[kind][1]) or (got is None and (value is None or not is_whole))
+    assert isinstance(got, TYPES[kind]) or (got is None and (value is None or not is_whole))
 
 
 @pytest.mark.parametrize("stream", STREAMS)
