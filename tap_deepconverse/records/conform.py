@@ -76,22 +76,24 @@ class Conformer:
             what = "holds text that no target could store, such as half an emoji; the character U+FFFD replaces it"
             self.warnings.warn("pages with text that no target could store", f"{place} {what}")
         is_shallow = self.is_shallow and page.is_plain and not self.exclusion
+        problems: list[tuple[str, str, str]] = []
         for position, data in enumerate(page.data, 1):
-            record_place = f"record {position} of {place}"
-            reason = ""
             try:
                 row = _shallowly.decode(data) if is_shallow else _deeply.decode(data)
                 _check_depth(data)
-                record = self._conform(row, record_place, is_shallow=is_shallow)
+                record = self._conform(row, problems, is_shallow=is_shallow)
+                reason = "" if record["_id"] else NO_ID
             except RecursionError:
                 reason = NESTED_TOO_DEEPLY
             except (ArithmeticError, msgspec.ValidationError):
                 reason = BEYOND_BOUNDS if bytes(data).startswith(b"{") else NO_OBJECT
-            else:
-                reason = "" if record["_id"] else NO_ID
             if reason:
-                msg = f"{record_place} {reason}"
+                msg = f"record {position} of {place} {reason}"
                 raise UnusableRecordError(msg)
+            for kind, field, what in problems:
+                of_record = f"`{field}` of {name_of_record(record['_id'])} (record {position} of {place})"
+                self.warnings.warn(kind, f"{of_record} {what} null in the target")
+            problems.clear()
             yield record
 
     @cached_property
@@ -120,15 +122,14 @@ class Conformer:
             as_it_is = ord('"')
         return converter_for(schema), as_it_is
 
-    def _conform(self, row: dict[str, Any], place: str, *, is_shallow: bool) -> Record:
+    def _conform(self, row: dict[str, Any], problems: list[tuple[str, str, str]], *, is_shallow: bool) -> Record:
+        """Return a row as a record; `problems` gets the kind, the field and a description of what becomes null."""
         if self.exclusion:
             unsearched: list[str] = []
-            identity = row.get("_id")
             row = self.exclusion.apply(row, self.documented["properties"].keys() - OWN, unsearched)
-            what = "searched for what `exclude_metadata` names"
-            for path in unsearched:
-                of_record = f"`{path}` of {name_of_record(identity)} ({place})"
-                self._warn(f"values that could not be {what}", f"{of_record} is text, so it cannot be {what}; it")
+            cannot = "be searched for what `exclude_metadata` names"
+            what = f"is text, so it cannot {cannot}; it is"
+            problems += [(f"values that could not {cannot}", field, what) for field in unsearched]
         if not row.keys() <= self._fields:
             rest = {name: row.pop(name) for name in [*row] if name not in self._fields}
             self.undocumented.notice(rest)
@@ -144,19 +145,14 @@ class Conformer:
                 value = _value.decode(value)
             record[name] = convert(value, faults)
             if faults:
-                what = f"is {faults[0]}; it" if record[name] is None else f"holds something that is {faults[0]}; that"
-                self._warn(
-                    f"values in `{name}` that cannot be converted",
-                    f"`{name}` of {name_of_record(record['_id'])} ({place}) {what}",
-                )
+                nothing = record[name] is None
+                what = f"is {faults[0]}; it is" if nothing else f"holds something that is {faults[0]}; that is"
+                problems.append((f"values in `{name}` that cannot be converted", name, what))
                 faults.clear()
         for name, value in row.items():  # the catalog has no column for it
             if name != ADDITIONAL and value not in NULLS:
                 self.undocumented.drop(name)
         return record
-
-    def _warn(self, kind: str, what: str) -> None:
-        self.warnings.warn(kind, f"{what} is null in the target")
 
 
 def _check_depth(data: msgspec.Raw) -> None:

@@ -30,6 +30,7 @@ LATEST_SECONDS = 100_000_000_000
 """The year 5138: a larger number is in a finer unit."""
 _UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SIXTY = [f"{number:02d}" for number in range(60)]
 _digits = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
@@ -79,7 +80,7 @@ def format_time(moment: datetime) -> str:
 def format_seconds(seconds: int) -> str:
     """Return whole Unix seconds as `format_time` does, but faster: many records share the same hours."""
     hour, rest = divmod(seconds, 3600)
-    return f"{_hour(hour)}{rest // 60:02d}:{rest % 60:02d}.000000+00:00"
+    return f"{_hour(hour)}{_SIXTY[rest // 60]}:{_SIXTY[rest % 60]}.000000+00:00"
 
 
 @lru_cache(maxsize=1 << 14)

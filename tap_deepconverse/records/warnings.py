@@ -56,10 +56,10 @@ class UndocumentedFields:
 
     def notice(self, fields: Collection[str]) -> None:
         """Log those undocumented fields of a record that are new."""
-        new = {name for name in fields if name not in self._known}
-        if not new or self._lines >= MOST_NAMED:
+        if self._known.issuperset(fields) or self._lines >= MOST_NAMED:
             return
         self._lines += 1
+        new = set(fields) - self._known
         self._known |= new
         line = f"the API sends fields that its documentation does not name ({field_names(new)}); they are {self._where}"
         senders = {name for name in new if _sender.search(name)}

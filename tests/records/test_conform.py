@@ -16,49 +16,53 @@ from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
 from tap_deepconverse.streams import Conversations, Messages
 
 LOGGER = logging.getLogger("conform")
+SILENT = logging.getLogger("silent")
+SILENT.disabled = True
 ID = "0123456789abcdef0123456789abcdef"
-
-both_ways = pytest.mark.parametrize("is_shallow", [True, False])
+PLACE = "(record 1 of page 3 of the window)"
 
 
 def conformed(
     *records: Any,
-    is_shallow: bool,
     excluded: tuple[str, ...] = (),
     schema: Any = Conversations.schema,
     announced: Any = None,
-    is_kept: bool = True,
+    **how: bool,
 ) -> list[Any]:
-    undocumented = UndocumentedFields(LOGGER, "messages", is_kept=is_kept)
-    warnings = RecordWarnings(LOGGER, "Bot 'bot'")
-    exclusion = Exclusion(excluded, ("conversations", "messages")) if excluded else None
-    conformer = Conformer("bot", schema, announced or schema, warnings, undocumented, exclusion, is_shallow)
+    """What becomes of a page's records: the same whether nested values are parsed or not."""
     page = parse_page(json.dumps({"data": records, "cursor": None}).encode())
-    return [json.loads(msgspec.json.encode(record)) for record in conformer.records(page, "page 3 of the window")]
+    ways = []
+    for is_shallow, logger in ((False, SILENT), (True, LOGGER)):
+        undocumented = UndocumentedFields(logger, "messages", **how)
+        warnings = RecordWarnings(logger, "Bot 'bot'")
+        exclusion = Exclusion(excluded, ("conversations", "messages")) if excluded else None
+        conformer = Conformer("bot", schema, announced or schema, warnings, undocumented, exclusion, is_shallow)
+        ways.append([json.loads(msgspec.json.encode(each)) for each in conformer.records(page, "page 3 of the window")])
+    assert ways[0] == ways[1]
+    return ways[0]
 
 
-@both_ways
-def test_a_record_has_all_columns_and_no_others(is_shallow: bool) -> None:  # noqa: FBT001
-    plain, more = conformed(
+def test_a_record_has_all_columns_and_no_others() -> None:
+    names = [f"field{number}" for number in range(50, 0, -1)]
+    plain, many, more = conformed(
         {"_id": ID},
+        {"_id": ID, **dict.fromkeys(names, 1)},
         {"locale": "en_us", "csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7, "_id": ID},
-        is_shallow=is_shallow,
     )
     assert [*plain] == [*more] == [*Conversations.schema["properties"]]  # in one order: some loaders count columns
     assert plain["additional_fields"] is None
+    assert [*many["additional_fields"]] == names  # in the order of the API
     assert more["additional_fields"] == {"csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7}
     assert more["bot_name"] == "bot"
     assert more["locale"] == "en_us"
 
 
-@both_ways
 def test_new_fields_are_named_once_and_what_looks_like_the_sender_is_singled_out(
     caplog: pytest.LogCaptureFixture,
-    is_shallow: bool,  # noqa: FBT001
 ) -> None:
     caplog.set_level(logging.INFO)
     record = {"_id": ID, "senderName": "Kim", "csat": 5}
-    conformed(record, record, is_shallow=is_shallow, schema=Messages.schema)
+    conformed(record, record, schema=Messages.schema)
     (line,) = caplog.messages
     assert "(csat, senderName); they are in `additional_fields`; senderName may be the sender" in line
     assert "Kim" not in line
@@ -69,47 +73,32 @@ def test_what_is_excluded_is_seen_by_nobody(caplog: pytest.LogCaptureFixture) ->
     metadata = {"__sys_userIp": "1.2.3.4", "browser_userMeta": {"email": "a@b.c", "plan": "pro"}}
     record = {"_id": ID, "metadata": metadata, "email": "a@b.c", "user": [{"email": "a@b.c", "id": 7}]}
     excluded = ("__sys_user*", "browser_userMeta.email", "email", "user.email")
-    (left,) = conformed(record, is_shallow=False, excluded=excluded)
+    (left,) = conformed(record, excluded=excluded)
     assert left["metadata"] == {"browser_userMeta": {"plan": "pro"}}
     assert left["additional_fields"] == {"user": [{"id": 7}]}
     assert "email" not in caplog.text
 
 
-def test_metadata_that_cannot_be_searched_is_null(caplog: pytest.LogCaptureFixture) -> None:
-    metadata = '{"__sys_userIp": "1.2.3.4"}'
-    (record,) = conformed({"_id": ID, "metadata": metadata}, is_shallow=False, excluded=("__sys_userIp",))
-    assert record["metadata"] is None
-    assert f"`metadata` of the record with _id '{ID}' (record 1 of page 3 of the window) is text" in caplog.text
-
-
 def test_a_message_s_own_metadata_is_searched_too() -> None:
     metadata = {"__sys_userIp": "1.2.3.4", "origin": "web"}
     for name in ("__sys_userIp", "metadata.__sys_userIp", "messages.metadata.__sys_userip"):
-        (message,) = conformed(
-            {"_id": ID, "metadata": metadata}, is_shallow=True, schema=Messages.schema, excluded=(name,)
-        )
+        (message,) = conformed({"_id": ID, "metadata": metadata}, schema=Messages.schema, excluded=(name,))
         assert message["additional_fields"] == {"metadata": {"origin": "web"}}
 
 
 def test_text_that_stands_where_an_excluded_name_leads_is_null_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     metadata = {"browser_userMeta": '{"email": "a@b.c"}', "plan": "pro"}
     record = {"_id": ID, "metadata": metadata, "user": ["a@b.c", {"email": "a@b.c"}]}
-    (left,) = conformed(record, is_shallow=False, excluded=("browser_userMeta.email", "user.email"))
+    (plain,) = conformed({"_id": ID, "metadata": "a@b.c"}, excluded=("x",))
+    assert plain["metadata"] is None
+    (left,) = conformed(record, excluded=("browser_userMeta.email", "user.email"))
     assert left["metadata"] == {"browser_userMeta": None, "plan": "pro"}
     assert left["additional_fields"] == {"user": [None, {}]}
-    for path in ("metadata.browser_userMeta", "additional_fields.user"):
-        assert f"`{path}` of the record with _id '{ID}' (record 1 of page 3 of the window) is text" in caplog.text
+    for path in ("metadata", "metadata.browser_userMeta", "additional_fields.user"):
+        assert f"`{path}` of the record with _id '{ID}' {PLACE} is text" in caplog.text
     assert "a@b.c" not in caplog.text
-    (message,) = conformed({"_id": ID, "outMsg": "Hi"}, is_shallow=False, schema=Messages.schema, excluded=("a.b",))
+    (message,) = conformed({"_id": ID, "outMsg": "Hi"}, schema=Messages.schema, excluded=("a.b",))
     assert message.keys() == Messages.schema["properties"].keys()
-
-
-@both_ways
-def test_an_id_of_null_in_a_document_database_s_form_is_none(is_shallow: bool) -> None:  # noqa: FBT001
-    (message,) = conformed({"_id": ID, "conversationId": {"$oid": None}}, is_shallow=is_shallow, schema=Messages.schema)
-    assert message["conversationId"] is None
-    with pytest.raises(UnusableRecordError):
-        conformed({"_id": {"$oid": None}}, is_shallow=is_shallow, schema=Messages.schema)
 
 
 def test_of_an_object_only_what_cannot_be_converted_is_null(caplog: pytest.LogCaptureFixture) -> None:
@@ -121,30 +110,33 @@ def test_of_an_object_only_what_cannot_be_converted_is_null(caplog: pytest.LogCa
     }
     metadata = {"score": "many", "since": 1744750665, "plan": "pro"}
     record = {"_id": ID, "metadata": metadata, "tags": [1, "two", None, "3"]}
-    (left,) = conformed(record, is_shallow=True, schema={"properties": columns})
+    (left,) = conformed(record, schema={"properties": columns})
     assert left["metadata"] == {"score": None, "since": "2025-04-15T20:57:45.000000+00:00", "plan": "pro"}
     assert left["tags"] == [1, None, None, 3]
     for name in ("metadata", "tags"):
-        assert f"`{name}` of the record with _id '{ID}' (record 1 of page 3 of the window) holds something that is" in (
-            caplog.text
-        )
+        assert f"`{name}` of the record with _id '{ID}' {PLACE} holds something that is" in (caplog.text)
     assert "many" not in caplog.text
 
 
-@both_ways
 @pytest.mark.parametrize("form", [lambda text: {"$oid": text}, lambda text: text])
-def test_ids_and_times_are_read_in_a_document_database_s_form_too(form: Any, is_shallow: bool) -> None:  # noqa: FBT001
+def test_ids_and_times_are_read_in_a_document_database_s_form_too(form: Any) -> None:
     record = {"_id": form(ID), "time": {"$date": 1744750665000}, "conversationId": form("67fe")}
-    (message,) = conformed(record, is_shallow=is_shallow, schema=Messages.schema)
+    (message,) = conformed(record, schema=Messages.schema)
     assert (message["_id"], message["conversationId"]) == (ID, "67fe")
     assert message["time"] == "2025-04-15T20:57:45.000000+00:00"
 
 
+def test_an_id_of_null_in_a_document_database_s_form_is_none() -> None:
+    (message,) = conformed({"_id": ID, "conversationId": {"$oid": None}}, schema=Messages.schema)
+    assert message["conversationId"] is None
+    with pytest.raises(UnusableRecordError):
+        conformed({"_id": {"$oid": None}})
+
+
 def test_a_time_that_cannot_be_parsed_is_named_by_its_place(caplog: pytest.LogCaptureFixture) -> None:
-    (record,) = conformed({"_id": "Kim", "startTime": "soon"}, is_shallow=True)
+    (record,) = conformed({"_id": "Kim", "startTime": "soon"})
     assert record["startTime"] is None
-    assert "`startTime` of a record (record 1 of page 3 of the window) is not a time" in caplog.text
-    assert "(record 1 of page 3 of the window)" in caplog.text
+    assert f"`startTime` of a record {PLACE} is not a time" in caplog.text
     assert "Kim" not in caplog.text
 
 
@@ -154,8 +146,7 @@ def catalog(*without: str, **columns: Any) -> dict[str, Any]:
     return {"properties": {**properties, **columns}}
 
 
-@both_ways
-def test_values_are_of_the_types_that_the_catalog_gives_them(is_shallow: bool) -> None:  # noqa: FBT001
+def test_values_are_of_the_types_that_the_catalog_gives_them() -> None:
     announced = catalog(
         metadata={"type": "string"},
         startTime={"type": ["string", "null"]},
@@ -164,7 +155,7 @@ def test_values_are_of_the_types_that_the_catalog_gives_them(is_shallow: bool) -
         additional_fields={"type": "string"},
     )
     record = {"_id": ID, "startTime": 1744750665, "lastActionAt": 1744750665, "metadata": {"a": 1.10}, "locale": "en"}
-    (fitted,) = conformed({**record, "x": 1}, is_shallow=is_shallow, announced=announced)
+    (fitted,) = conformed({**record, "x": 1}, announced=announced)
     assert fitted["metadata"] == '{"a":1.1}'
     assert fitted["startTime"] == "2025-04-15T20:57:45.000000+00:00"  # still a time
     assert fitted["lastActionAt"] == 1744750665
@@ -172,11 +163,10 @@ def test_values_are_of_the_types_that_the_catalog_gives_them(is_shallow: bool) -
     assert fitted["additional_fields"] == '{"x":1}'
 
 
-@both_ways
-def test_a_column_that_the_catalog_adds_takes_its_undocumented_field(is_shallow: bool) -> None:  # noqa: FBT001
+def test_a_column_that_the_catalog_adds_takes_its_undocumented_field() -> None:
     announced = catalog(csat={"type": "integer"}, nps={"type": "integer"}, x={})
     record = {"_id": ID, "csat": "7", "x": {"a": [1]}}
-    one, other = conformed({**record, "y": 1}, record, is_shallow=is_shallow, announced=announced)
+    one, other = conformed({**record, "y": 1}, record, announced=announced)
     assert (one["csat"], one["nps"], one["x"]) == (7, None, {"a": [1]})
     assert one["additional_fields"] == {"y": 1}
     assert other["additional_fields"] is None
@@ -184,18 +174,14 @@ def test_a_column_that_the_catalog_adds_takes_its_undocumented_field(is_shallow:
 
 def test_what_is_excluded_does_not_fill_an_added_column() -> None:
     announced = catalog(email={"type": ["string", "null"]})
-    (record,) = conformed({"_id": ID, "email": "a@b.c"}, is_shallow=False, announced=announced, excluded=("email",))
+    (record,) = conformed({"_id": ID, "email": "a@b.c"}, announced=announced, excluded=("email",))
     assert record["email"] is None
 
 
-@both_ways
-def test_a_column_that_the_catalog_lacks_is_left_out_and_named_once(
-    caplog: pytest.LogCaptureFixture,
-    is_shallow: bool,  # noqa: FBT001
-) -> None:
+def test_a_column_that_the_catalog_lacks_is_left_out_and_named_once(caplog: pytest.LogCaptureFixture) -> None:
     record = {"_id": ID, "locale": "en_us", "tags": None}
     announced = catalog("locale", "tags", "bot_name")
-    for fitted in conformed(record, record, is_shallow=is_shallow, announced=announced):
+    for fitted in conformed(record, record, announced=announced):
         assert [*fitted] == [*announced["properties"]]
         assert fitted["additional_fields"] is None
     (line,) = caplog.messages
@@ -206,18 +192,9 @@ def test_a_column_that_the_catalog_lacks_is_left_out_and_named_once(
 
 def test_nothing_is_claimed_of_additional_fields_that_do_not_leave(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    (record,) = conformed(
-        {"_id": ID, "csat": 5}, is_shallow=True, announced=catalog("additional_fields"), is_kept=False
-    )
+    (record,) = conformed({"_id": ID, "csat": 5}, announced=catalog("additional_fields"), is_kept=False)
     assert "additional_fields" not in record
     assert "(csat); they are left out, as the catalog does not select `additional_fields`" in caplog.text
-
-
-def test_undocumented_fields_keep_the_order_of_the_api() -> None:
-    names = [f"field{number}" for number in range(50, 0, -1)]
-    for is_shallow in (True, False):
-        (record,) = conformed({"_id": ID, **dict.fromkeys(names, 1)}, is_shallow=is_shallow)
-        assert [*record["additional_fields"]] == names
 
 
 fields = st.dictionaries(st.sampled_from(["a", "metadata", "tags", "locale", "startTime"]), st.text() | st.integers())
@@ -226,4 +203,4 @@ fields = st.dictionaries(st.sampled_from(["a", "metadata", "tags", "locale", "st
 @given(fields)
 def test_both_ways_give_the_same(record: dict[str, Any]) -> None:
     record["_id"] = ID
-    assert conformed(record, is_shallow=True) == conformed(record, is_shallow=False)
+    conformed(record)
