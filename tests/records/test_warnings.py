@@ -20,16 +20,14 @@ def lines_of(caplog: pytest.LogCaptureFixture, warned: int) -> list[str]:
 
 
 def test_of_each_kind_the_first_few_are_named_and_all_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    assert not [line for line in lines_of(caplog, MOST_NAMED) if "in all" in line]
+    caplog.clear()
     *named, text, total = lines_of(caplog, 1_500)
     assert len(named) == MOST_NAMED
     assert named[0] == "Bot 'bot', stream 'messages': time 0 is odd"
     assert named[-1].endswith(f"time {MOST_NAMED - 1} is odd; further ones are counted but not logged")
     assert text == "Bot 'bot', stream 'messages': a text is odd"
     assert total == "Bot 'bot', stream 'messages': in all, 1,500 odd times"
-
-
-def test_what_was_named_throughout_is_not_summed_up(caplog: pytest.LogCaptureFixture) -> None:
-    assert not [line for line in lines_of(caplog, MOST_NAMED) if "in all" in line]
 
 
 def test_names_of_fields_are_repeated_and_nothing_else_that_stands_in_their_place() -> None:
