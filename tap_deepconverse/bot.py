@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tap_deepconverse.endpoint import BotPages
 from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.lane import Lane
 from tap_deepconverse.extract.progress import Progress
 from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan
+from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.page import UnusableRecordError
 from tap_deepconverse.records.warnings import RecordWarnings
 from tap_deepconverse.singer.process import show_error
@@ -45,30 +45,21 @@ class BotSync:
         checkpoints: Checkpoints,
         conformer: Callable[[str, RecordWarnings], Conformer],
     ) -> None:
-        """Plan to read a bot.
-
-        Args:
-            endpoint: The stream's endpoint.
-            context: The partition: `bot_name`.
-            settings: What to read of each bot.
-            checkpoints: How far each bot has been read.
-            conformer: Makes records of a bot's pages.
-        """
+        """Plan to read the bot of a partition (`context`); `conformer` makes records of its pages."""
         self.endpoint = endpoint
         self.stream = stream = endpoint.stream
         self.context = context
         self.bot_name: str = context["bot_name"]
-        self.name = f"Bot '{self.bot_name}', stream '{stream.name}'"
         self.error = ""
+        self.is_over = False
         resume = checkpoints.resume(context)
         self._checkpoints = checkpoints
         self.span = BotSpan(settings, resume.bookmark, resume.complete_until, resume.per_hour)
-        pages = BotPages(endpoint, self.bot_name)
-        self.lane = Lane(self.name, self.span, pages, endpoint.full_page, stream.logger)
+        self.lane = Lane(self.bot_name, self.span, endpoint, stream.logger)
+        self.name = self.lane.name
         self._progress = Progress(self.span.start, settings.end, endpoint.clock)
         self._warnings = RecordWarnings(stream.logger, self.name)
         self._conformer = conformer(self.bot_name, self._warnings)
-        self.is_over = False
 
     def records(self) -> Iterator[Record]:
         """Yield the records of what has come, and move the checkpoint where windows are complete."""
@@ -77,12 +68,13 @@ class BotSync:
             arrival = self.lane.inbox.popleft()
             if arrival.page is not None:
                 yield from self._records_of(arrival, arrival.page)
-            elif self.lane.finish(arrival.reading):  # the SDK has written the records before it asked for the next
-                self._progress.windows += 1
-                span = self.span
-                self._checkpoints.advance(self.context, span.next_bookmark, span.reached, span.counts)
-            else:
-                self._progress.windows += 1
+                continue
+            self._progress.windows += 1
+            if self.lane.finish(arrival.reading):  # the SDK has written the records before it asked for the next
+                reached = min(self.span.until, self.endpoint.latest_end)
+                self._checkpoints.advance(
+                    self.context, self.span.next_bookmark, moment_of(int(reached)), self.span.counts
+                )
 
     def _records_of(self, arrival: Arrival, page: Page) -> Iterator[Record]:
         window = arrival.reading.read.window

@@ -48,9 +48,7 @@ def sync_streams(streams: Sequence[Sequence[BotSync]], config: Mapping[str, Any]
         first.stream.finalize_state_progress_markers()
 
 
-def read_bots(  # noqa: C901  the loop of a run, in one piece
-    bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
-) -> Iterator[BotSync]:
+def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object) -> Iterator[BotSync]:
     """Read bots, of any streams, to their ends. This is the loop of a run.
 
     Args:
@@ -64,10 +62,11 @@ def read_bots(  # noqa: C901  the loop of a run, in one piece
     Raises:
         FatalAPIError: If an error is everyone's. An error of one bot is logged.
     """
-    going = {bot.lane: bot for bot in bots}
     for bot in bots:
         bot.warn_of_gap()
+    by_lane = {bot.lane: bot for bot in bots}
     by_name = {(bot.stream.name, bot.bot_name): bot for bot in bots}
+    going = dict(by_lane)
     failures = Failures(lambda stream, bot_name, reason: by_name[stream, bot_name].fail(reason))
     with Threads(config["concurrency"], threading.Event()) as threads:
         try:
@@ -78,13 +77,9 @@ def read_bots(  # noqa: C901  the loop of a run, in one piece
                     continue
                 if lane.inbox:
                     failures.page_came()
-                    yield going[lane]
-                if lane.is_over and lane.failure and lane in going:
-                    bot = going.pop(lane)
-                    failures.add(bot.stream.name, bot.bot_name, lane.failure[1])
-            for lane, bot in going.items():  # whose earlier windows took too long to wait for
-                if lane.failure:
-                    failures.add(bot.stream.name, bot.bot_name, lane.failure[1])
+                    yield by_lane[lane]
+                if lane.is_over and lane.failure and going.pop(lane, None):
+                    failures.add(lane.source.name, lane.bot_name, lane.failure[1])
             failures.end()
         except EveryBotError as error:
             raise FatalAPIError(str(error)) from error

@@ -12,7 +12,7 @@ import threading
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -114,11 +114,16 @@ class Api:
     requests: int = 0
     in_flight: float = 6.0
     name: str = "conversations"
+    page_size: int = 1000
+
+    @cached_property
+    def full_page(self) -> FullPage:
+        return FullPage(self.page_size)
 
     def wait(self, stopped: threading.Event) -> None:
         raise NotImplementedError
 
-    def pages(self, read: WindowRead, _: threading.Event) -> Iterator[Page]:
+    def pages(self, _: str, read: WindowRead, __: threading.Event) -> Iterator[Page]:
         """Give a window's pages: `start_time` and `end_time` are both inside."""
         window = read.window
         found = list(range(bisect_left(self.times, window.start_time), bisect_left(self.times, window.end + 1)))
@@ -207,11 +212,7 @@ def simulate(spans: Sequence[BotSpan], apis: Sequence[Api], answer: float, most_
     Returns:
         What it took, less the start of the process.
     """
-    full: dict[str, FullPage] = {}
-    lanes = [
-        Lane("bot", span, api, full.setdefault(api.name, FullPage(1000)), logging.getLogger("simulation"))
-        for span, api in zip(spans, apis, strict=True)
-    ]
+    lanes = [Lane("bot", span, api, logging.getLogger("simulation")) for span, api in zip(spans, apis, strict=True)]
     clock = Clock(answer)
     outcome = Outcome(spans=list(spans))
     since: dict[int, int] = {}

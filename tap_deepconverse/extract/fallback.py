@@ -9,7 +9,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tap_deepconverse.api.errors import CursorRejectedError, FutureEndError, MayBeTooLargeError, PageTooLargeError
+from singer_sdk.exceptions import FatalSyncError
+
+from tap_deepconverse.api.errors import CursorRejectedError, MayBeTooLargeError, PageTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from tap_deepconverse.records.page import Page
 
 
-class ExtractionError(Exception):
+class ExtractionError(FatalSyncError):
     """A window of a bot cannot be read. The message says why, without the bot and the stream."""
 
 
@@ -30,15 +32,8 @@ class MissingRecordsError(Exception):
     """The last page of a window may not be the last. The message says why."""
 
 
-UNREADABLE = (
-    CursorRejectedError,
-    EndlessPagesError,
-    FutureEndError,
-    MissingRecordsError,
-    PageTooLargeError,
-)
+UNREADABLE = (CursorRejectedError, EndlessPagesError, MissingRecordsError, PageTooLargeError)
 """Errors for which there may be another way."""
-
 
 SHORTEST = 10
 """Records. A shorter page is not taken for full: some APIs filter their pages after they have cut them."""
@@ -98,7 +93,7 @@ class FullPage:
             raise MissingRecordsError(msg)
 
 
-def fallback(read: WindowRead, error: Exception, *, is_long: bool, others_come: bool) -> tuple[str, list[WindowRead]]:
+def fallback(read: WindowRead, error: Exception, *, others_come: bool) -> tuple[str, list[WindowRead]]:
     """Return how to read a failed window, in words for the log, and what to read instead.
 
     Whether a cursor works with another page size is not documented, so a window is read again from its first page.
@@ -106,24 +101,19 @@ def fallback(read: WindowRead, error: Exception, *, is_long: bool, others_come: 
     Args:
         read: The window.
         error: One of `UNREADABLE`.
-        is_long: Whether a full page of the window has come. If not, shorter windows hold no fewer pages.
         others_come: Whether other pages came while this one failed. If not, it may be an outage.
 
     Raises:
         ExtractionError: If there is no other way.
     """
-    is_too_large = isinstance(error, PageTooLargeError)
     if isinstance(error, MayBeTooLargeError) and read.is_smaller and not others_come:
         return "with more patience: smaller pages fail too", [replace(read, is_patient=True)]
-    may_split = is_long or isinstance(error, MissingRecordsError)
-    if isinstance(error, CursorRejectedError) and not read.is_second_time:
-        return "from its beginning, once", [replace(read, is_second_time=True)]
+    is_too_large = isinstance(error, PageTooLargeError)
     size = max(1, read.page_size // 2) if is_too_large else read.page_size
-    parts = read.window.parts(2) if is_too_large or may_split else [read.window]
+    parts = read.window.parts(2)
     if len(parts) == 1 and size == read.page_size:
         msg = f"{error}, in {read.window}; there is no other way to read it: if it persists, report it to DeepConverse"
         raise ExtractionError(msg)
+    smaller = f", in pages of {size} records; if this happens often, set `page_size` to that number"
     part = replace(read, page_size=size, expected=read.expected / 2, is_smaller=is_too_large, is_patient=size == 1)
-    smaller = f"in halves, in pages of {size} records; if this happens often, set `page_size` to that number"
-    how = smaller if is_too_large else "in halves"
-    return how, [replace(part, window=window) for window in parts]
+    return f"in halves{smaller if is_too_large else ''}", [replace(part, window=window) for window in parts]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from tap_deepconverse.api.errors import FutureEndError, describe
-from tap_deepconverse.extract.fallback import FullPage, fallback
+from tap_deepconverse.api.errors import describe
+from tap_deepconverse.extract.fallback import fallback
 from tap_deepconverse.extract.plan import MOST_AHEAD
-from tap_deepconverse.extract.window import Window, moment_of
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
+    from tap_deepconverse.extract.fallback import FullPage
     from tap_deepconverse.extract.span import BotSpan
-    from tap_deepconverse.extract.window import WindowRead
+    from tap_deepconverse.extract.window import Window, WindowRead
     from tap_deepconverse.records.page import Page
 
 MOST_BEYOND = 45
@@ -25,11 +25,15 @@ MOST_BEYOND = 45
 
 
 class Source(Protocol):
-    """Where the pages of a bot and stream come from."""
+    """Where pages come from: the endpoint of a stream, with a rate limit of its own."""
 
     @property
     def name(self) -> str:
-        """The stream, which has a rate limit of its own."""
+        """The stream."""
+
+    @property
+    def full_page(self) -> FullPage:
+        """How many records a full page holds."""
 
     @property
     def in_flight(self) -> float:
@@ -38,7 +42,7 @@ class Source(Protocol):
     def wait(self, stopped: threading.Event) -> None:
         """Wait until the rate limiter allows a request; raise `StoppedError` at the end of the run."""
 
-    def pages(self, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
+    def pages(self, bot_name: str, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
         """Return the pages of a window; each `next` requests one."""
 
 
@@ -74,7 +78,7 @@ class Reading:
     def next_page(self, stopped: threading.Event) -> Page:
         """Request the next page. Called by a worker, one at a time."""
         if self._pages is None:
-            self._pages = self.lane.source.pages(self.read, stopped)
+            self._pages = self.lane.source.pages(self.lane.bot_name, self.read, stopped)
         return next(self._pages)
 
     @property
@@ -110,21 +114,29 @@ class Lane:
     """The windows of one bot and stream.
 
     Attributes:
-        name: The bot and the stream, for the log.
         open: Windows that are planned, and not yet covered by a checkpoint.
         inbox: What has arrived, and is not emitted yet.
         failure: The earliest window that cannot be read: its start, and why.
     """
 
-    name: str
+    bot_name: str
     span: BotSpan
     source: Source
-    full: FullPage
     logger: logging.Logger
     open: list[Reading] = field(default_factory=list)
     inbox: deque[Arrival] = field(default_factory=deque)
     failure: tuple[int, Exception] | None = None
     _logged: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        """The bot and the stream, for the log."""
+        return f"Bot '{self.bot_name}', stream '{self.source.name}'"
+
+    @property
+    def full(self) -> FullPage:
+        """How many records a full page holds."""
+        return self.source.full_page
 
     @property
     def is_over(self) -> bool:
@@ -201,22 +213,12 @@ class Lane:
         Raises:
             ExtractionError: If there is no other way.
         """
-        read, planner = reading.read, self.span.planner
-        if isinstance(error, FutureEndError):
-            if read.window.end <= self.span.end:
-                self.span.clip(int(error.server_now.timestamp()) - 1, error)
-            end = self.span.end
-            planner.clip(end)
-            how = f"up to {moment_of(end):%Y-%m-%dT%H:%M:%SZ}, by the server's clock"
-            instead = [replace(read, window=Window(read.window.start, end))] if read.window.start < end else []
-        else:
-            is_long = reading.records >= min(self.full.size, read.page_size)
-            how, instead = fallback(read, error, is_long=is_long, others_come=self.full.pages > reading.pages_before)
+        how, instead = fallback(reading.read, error, others_come=self.full.pages > reading.pages_before)
         self.open.remove(reading)
-        planner.replace(*instead)
+        self.span.planner.replace(*instead)
         level = logging.DEBUG if how in self._logged else logging.WARNING
         self._logged.add(how)
-        self.logger.log(level, "%s: %s; reading %s again %s", self.name, describe(error), read.window, how)
+        self.logger.log(level, "%s: %s; reading %s again %s", self.name, describe(error), reading.read.window, how)
 
     def fail(self, window: Window, error: Exception) -> None:
         """Record that a window cannot be read or emitted. Those before it are still read."""
@@ -225,6 +227,11 @@ class Lane:
         start = self.failure[0]
         self.open = [each for each in self.open if each.read.window.start < start]
         self.inbox = deque(each for each in self.inbox if each.reading.read.window.start < start)
+
+    def give_up(self) -> None:
+        """Wait no longer for the windows before the one that failed."""
+        if self.failure and self.open:
+            self.fail(min(each.read.window for each in self.open), self.failure[1])
 
     def read_in_one(self) -> None:
         """Read the rest of the span in a single window."""

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
 
 from tap_deepconverse.extract.window import DAY, HOUR, Window, moment_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 AN_HOUR = len("2026-01-01T00")
 A_SECOND = len("2026-01-01T00:00:00")
@@ -45,18 +40,13 @@ class Seen:
         """Return whether a time lies where requests for adjacent windows overlap."""
         return moment[:A_SECOND] in self._shared
 
-    def per_hour(self, records: int) -> dict[int, float]:
-        """Return how the window's records are spread over its hours (Unix seconds); nothing for a long window."""
-        if self.window.length > LONGEST_BY_HOURS or (records and not self.hours):
+    def per_hour(self) -> dict[int, int]:
+        """Return the records of each of the window's hours (Unix seconds); nothing for a long window."""
+        if self.window.length > LONGEST_BY_HOURS:
             return {}
-        share = records / max(1, self.hours.total())
         first = self.window.start // HOUR * HOUR
-        spread = dict.fromkeys(range(first, self.window.end, HOUR), 0.0)
-        for text, number in self.hours.items():
-            hour = int(datetime.fromisoformat(f"{text}:00:00Z").timestamp())
-            if hour in spread:
-                spread[hour] += number * share
-        return spread
+        hours = {text_of(hour)[:AN_HOUR]: hour for hour in range(first, self.window.end, HOUR)}
+        return {hour: self.hours[text] for text, hour in hours.items()}
 
 
 class Copies:
@@ -79,8 +69,3 @@ class Copies:
         if version > newest:
             self._newest[identity] = version, window
         return version < newest
-
-
-def latest(moments: Iterable[datetime | None]) -> datetime | None:
-    """Return the latest of some moments, of which some may be missing."""
-    return max((moment for moment in moments if moment), default=None)

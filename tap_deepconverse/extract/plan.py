@@ -123,22 +123,13 @@ class Planner:
         number = max(4, math.ceil(min(2 * in_flight, held)))
         planned = MOST_PAGES if is_guess else read.planned
         why = f"a part of {read.window}, which holds more than expected"
-        part = replace(read, expected=held / number, planned=planned, is_part=True, is_second_time=False, why=why)
+        part = replace(read, expected=held / number, planned=planned, is_part=True, why=why)
         self.replace(*(replace(part, window=window) for window in read.window.parts(number)))
 
     def restart(self, *reads: WindowRead) -> None:
         """Plan to read these windows, as they are, in place of all that is left."""
         self._left.clear()
         self._instead = list(reads)
-
-    def clip(self, end: int) -> None:
-        """Plan nothing that ends later."""
-        self._left = [Window(left.start, min(left.end, end)) for left in self._left if left.start < end]
-        self._instead = [
-            replace(read, window=Window(read.window.start, min(read.window.end, end)))
-            for read in self._instead
-            if read.window.start < end
-        ]
 
 
 def _most_pages(in_flight: float) -> float:

@@ -11,9 +11,9 @@ import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Protocol
 
-from tap_deepconverse.api.errors import APIError
-from tap_deepconverse.extract.fallback import UNREADABLE, ExtractionError
-from tap_deepconverse.records.page import InvalidCursorError, InvalidPageError, UnusableRecordError
+from singer_sdk.exceptions import FatalSyncError
+
+from tap_deepconverse.extract.fallback import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 1 << 26
 """Bytes of pages that may be in flight or wait to be emitted, by the size of the largest that came."""
 
-
-LOST = (APIError, ExtractionError, InvalidCursorError, InvalidPageError, UnusableRecordError)
-"""Errors with which a window cannot be read."""
 PATIENCE = 5.0
 """Seconds that windows before a failed one may still take, so that their records are not lost."""
 
@@ -70,7 +67,8 @@ class Pool:
         while lanes := [lane for lane in self._lanes if not lane.is_over]:
             for lane in lanes:
                 if lane.failure and self._clock() > self._failed_at.setdefault(lane, self._clock()) + PATIENCE:
-                    lane.open.clear()  # what hangs does not keep the error from being known
+                    lane.give_up()  # what hangs does not keep the error from being known
+                    yield lane
                 self._ask_for(lane)
             answer = self._workers.answer(1.0)
             if answer is None:
@@ -107,5 +105,5 @@ class Pool:
                 lane.put(reading, came, is_idle=is_idle)
             except UNREADABLE as error:
                 lane.fall_back(reading, error)
-        except LOST as error:  # anything else is a bug
+        except FatalSyncError as error:  # anything else is a bug
             lane.fail(reading.read.window, error)

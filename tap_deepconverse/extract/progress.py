@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tap_deepconverse.api.redact import in_words
@@ -13,8 +12,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 SECONDS_BETWEEN_REPORTS = 10.0
-SECONDS_OF_PACE = 60.0
-"""How far back to measure the pace, from which the time left is estimated."""
 
 
 @dataclass
@@ -31,7 +28,6 @@ class Progress:
     clock: Callable[[], float]
     records: int = 0
     windows: int = 0
-    _marks: deque[tuple[float, int]] = field(default_factory=deque)
     _began: float | None = None
     _reported: float = 0.0
 
@@ -40,10 +36,6 @@ class Progress:
         now = self.clock()
         if self._began is None:
             self._began = self._reported = now
-        if not self._marks or now - self._marks[-1][0] >= 1:
-            self._marks.append((now, self.records))
-        while now - self._marks[0][0] > SECONDS_OF_PACE:
-            self._marks.popleft()
         return now - self._reported >= SECONDS_BETWEEN_REPORTS
 
     def report(self, until: datetime, records_left: float | None) -> str:
@@ -53,17 +45,17 @@ class Progress:
             until: The time up to which everything is complete.
             records_left: How many more records to expect, or None if unknown.
         """
-        now = self._reported = self.clock()
-        since, before = self._marks[0]
-        pace = (self.records - before) / max(0.001, now - since)
+        self._reported = self.clock()
+        pace = self.records / max(0.001, self._seconds)
         line = f"complete until {until:%Y-%m-%d %H:%M} UTC; {self.records:,} records, {pace:,.0f} a second"
         return f"{line}; about {in_words(records_left / pace)} left" if records_left and pace else line
 
     def summary(self) -> str:
         """Return "120,000 records from 2026-01-01 00:00 to 2026-03-04 05:06 UTC in 3 windows, 41 s"."""
         windows = "1 window" if self.windows == 1 else f"{self.windows:,} windows"
-        took = 0.0 if self._began is None else self.clock() - self._began
-        return (
-            f"{self.records:,} records from {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC in {windows}, "
-            f"{in_words(took)}"
-        )
+        span = f"from {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+        return f"{self.records:,} records {span} in {windows}, {in_words(self._seconds)}"
+
+    @property
+    def _seconds(self) -> float:
+        return 0.0 if self._began is None else self.clock() - self._began

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.forecast import Forecast
-from tap_deepconverse.extract.overlap import AN_HOUR, Copies, Seen, latest, text_of
+from tap_deepconverse.extract.overlap import AN_HOUR, Copies, Seen, text_of
 from tap_deepconverse.extract.plan import FIRST_WINDOW, Planner
 from tap_deepconverse.extract.window import DAY, HOUR, Window, WindowRead, moment_of
 
@@ -75,7 +74,7 @@ class BotSpan:
     bookmark: datetime | None = None
     complete_until: datetime | None = None
     counted: Mapping[int, float] = field(default_factory=dict)
-    per_hour: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    per_hour: Counter[int] = field(default_factory=Counter)
     records: int = 0
     newest: datetime | None = None
     astray: int = 0
@@ -102,7 +101,6 @@ class BotSpan:
         self._seen: dict[Window, Seen] = {}
         self._finished: dict[int, tuple[Window, datetime | None]] = {}
         self._copies = Copies()
-        self._is_clipped = False
         self._is_in_one = False
 
     def begin(self, window: Window) -> Seen:
@@ -151,15 +149,14 @@ class BotSpan:
     def finish(self, window: Window, records: int) -> bool:
         """Record that a window is complete; return whether the span is complete further than before."""
         seen = self._seen.pop(window, None) or Seen(window)
-        per_hour = seen.per_hour(records)
+        per_hour = seen.per_hour()
         self.planner.forecast.learn(window, records, per_hour)
-        for hour, number in per_hour.items():
-            self.per_hour[hour] += number
+        self.per_hour.update(per_hour)
         self._finished[window.start] = window, datetime.fromisoformat(seen.newest) if seen.newest else None
         before = self.until
         while finished := self._finished.pop(self.until, None):
             self.until = finished[0].end
-            self.newest = latest([self.newest, finished[1]])
+            self.newest = _latest(self.newest, finished[1])
         return self.until > before
 
     @property
@@ -167,7 +164,7 @@ class BotSpan:
         """The records of each hour that is complete, by its start in Unix seconds."""
         begin = int(self.start.timestamp())
         hours = [hour for hour in self.per_hour if begin <= hour and hour + HOUR <= self.until]
-        return {hour: round(self.per_hour[hour]) for hour in hours}
+        return {hour: self.per_hour[hour] for hour in hours}
 
     @property
     def reached(self) -> datetime:
@@ -178,23 +175,16 @@ class BotSpan:
     def next_bookmark(self) -> datetime | None:
         """The newest time seen, but not later than what is complete, and never before the bookmark."""
         newest = None if self.newest is None else min(self.newest, self.reached)
-        return latest([self.bookmark, newest])
+        return _latest(self.bookmark, newest)
 
     def read_in_one(self, page_size: int) -> None:
         """Plan to read the rest in a single window: the API does not keep to windows."""
         self.planner.restart(WindowRead(Window(self.until, self.end), page_size, expected=math.inf))
         self._finished.clear()
+        self.per_hour.clear()
         self._is_in_one = True
         self.astray = 0
 
-    def clip(self, end: int, error: Exception) -> None:
-        """End the span earlier: the server's clock is behind. Windows beyond the end are to be planned again.
 
-        Raises:
-            ExtractionError: If it cannot end earlier.
-        """
-        if self._is_clipped or end <= self.until:
-            raise ExtractionError(str(error))
-        self._is_clipped = True
-        self.end = min(end, self.end)
-        self.settings = replace(self.settings, end=moment_of(self.end))
+def _latest(*moments: datetime | None) -> datetime | None:
+    return max(filter(None, moments), default=None)

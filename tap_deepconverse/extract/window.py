@@ -58,7 +58,6 @@ class WindowRead:
         expected: Pages to expect.
         planned: Pages that a window may hold at most, when it is planned.
         is_part: Whether it is a part of a window that was cut.
-        is_second_time: Whether it is read once more from its beginning, since a cursor was refused.
         is_smaller: Whether its pages are smaller, since larger ones failed.
         is_patient: Whether failures are retried as long as in an outage: a smaller page did not help.
         why: Why the window has this length, for the log.
@@ -69,7 +68,6 @@ class WindowRead:
     expected: float = 1.0
     planned: float = MOST_PAGES
     is_part: bool = False
-    is_second_time: bool = False
     is_smaller: bool = False
     is_patient: bool = False
     why: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,10 @@ from tap_deepconverse.api.errors import (
     TEMPORARY,
     APIError,
     CursorRejectedError,
-    FutureEndError,
     MayBeTooLargeError,
     PageTooLargeError,
 )
 from tap_deepconverse.extract.fallback import EndlessPagesError
-from tap_deepconverse.extract.window import Window
 from tests.extract.test_lane import START, FaultyApi, Hands, lane_of, read
 from tests.simulation import DAY, NOW, times_of
 
@@ -41,12 +38,6 @@ few_and_many_at_once = pytest.mark.parametrize("most_at_once", [1, 16])
 @cache
 def times(records: int = 20_000) -> list[int]:
     return times_of(records, 30)
-
-
-def once() -> Callable[[], bool]:
-    """Return what is true the first time."""
-    first = iter([True])
-    return lambda: next(first, False)
 
 
 def when(condition: Callable[[WindowRead, int, Page], bool], then: Exception | Callable[[Page], Page]) -> Fault:
@@ -110,9 +101,9 @@ def test_it_is_read_whole_in_another_way(what: str, most_at_once: int) -> None:
 @pytest.mark.parametrize(
     ("records", "fault", "message", "requests"),
     [
-        (20_000, both(more, when(lambda _, number, __: number > 1, ENDLESS)), "endless, in the window from ", 30),
-        (0, both(more, when(lambda _, number, __: number > 1, ENDLESS)), "endless, in the window from ", 4),
-        (0, both(more, when(lambda _, number, __: number > 1, EXPIRED)), "expired, in the window from ", 4),
+        (20_000, both(more, when(lambda _, number, __: number > 1, ENDLESS)), "endless, in the window from ", 400),
+        (0, both(more, when(lambda _, number, __: number > 1, ENDLESS)), "endless, in the window from ", 100),
+        (0, both(more, when(lambda _, number, __: number > 1, EXPIRED)), "expired, in the window from ", 100),
     ],
     ids=["endless with records", "endless without", "cursors refused without records"],
 )
@@ -149,26 +140,6 @@ def test_where_other_pages_come_it_is_the_size_of_the_page() -> None:
     assert not any(read.is_patient for read in api.reads)
 
 
-@few_and_many_at_once
-@pytest.mark.parametrize(
-    ("is_odd", "then"),
-    [
-        (lambda _, number, __: number == 2, EXPIRED),
-    ],
-    ids=["cursor"],
-)
-def test_what_is_odd_once_is_read_again_from_the_beginning(
-    is_odd: Callable[[WindowRead, int, Page], bool], then: Exception | Callable[[Page], Page], most_at_once: int
-) -> None:
-    is_first = once()
-    api = FaultyApi(times(), fault=when(lambda *all_: is_odd(*all_) and is_first(), then))
-    lane = lane_of(api)
-    read([lane], Hands(3), most_at_once)
-    assert (lane.failure, lane.span.until) == (None, NOW)
-    again = [read.window for read in api.reads if read.is_second_time]
-    assert [read.window for read in api.reads].count(*again) == 2
-
-
 def test_smaller_pages_whose_cursors_are_refused_are_halved_too() -> None:
     api = FaultyApi(times(), fault=both(WHOLE["pages of 60 at most"], WHOLE["each cursor is refused"]))
     lane = lane_of(api)
@@ -185,30 +156,3 @@ def test_pages_that_come_short_do_not_make_all_others_shorter() -> None:
     lane = lane_of(api)
     read([lane], Hands(3))
     assert {read.page_size for read in api.reads} == {1000}
-
-
-# --- An end in the future ---
-
-
-def behind(seconds: int, *, says: int = 0) -> FaultyApi:
-    """An API whose clock is behind by `seconds`, or says so, and which refuses ends in its future."""
-    error = FutureEndError("in the future", datetime.fromtimestamp(NOW - (says or seconds), UTC))
-    return FaultyApi(times(), fault=when(lambda read, _, __: read.window.end > NOW - seconds, error))
-
-
-@few_and_many_at_once
-@pytest.mark.parametrize("seconds", [1, 60, 5 * DAY])
-def test_a_server_whose_clock_is_behind_is_read_up_to_its_own_time(seconds: int, most_at_once: int) -> None:
-    api, end = behind(seconds), NOW - seconds - 1
-    lane = lane_of(api)
-    taken = read([lane], Hands(3), most_at_once)
-    assert lane.failure is None
-    assert lane.span.until == lane.span.end == end
-    assert lane.span.reached == lane.span.settings.end
-    assert {number for number, time in enumerate(api.times) if time < end} <= taken.emitted.keys()
-
-
-@pytest.mark.parametrize("api", [behind(120, says=60), behind(31 * DAY)], ids=["again", "before everything"])
-def test_an_end_that_cannot_be_earlier_is_an_error(api: FaultyApi) -> None:
-    assert error_of(api) == "in the future"
-    assert Window(START, NOW).start == lane_of(api).span.until

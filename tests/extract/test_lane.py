@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_deepconverse.api.errors import APIError
-from tap_deepconverse.extract.fallback import ExtractionError, FullPage
+from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.lane import MOST_BEYOND, Lane
 from tap_deepconverse.extract.pool import MOST_BYTES, PATIENCE, Pool
 from tap_deepconverse.records.page import Page
@@ -39,9 +39,10 @@ class FaultyApi(Api):
     fault: Fault = lambda _, __, page: page
     reads: list[WindowRead] = field(default_factory=list)
 
-    def pages(self, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
+    def pages(self, bot_name: str, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
         self.reads.append(read)
-        for number, page in enumerate(itertools.chain(super().pages(read, stopped), itertools.repeat(Page([]))), 1):
+        whole = super().pages(bot_name, read, stopped)
+        for number, page in enumerate(itertools.chain(whole, itertools.repeat(Page([]))), 1):
             yield self.fault(read, number, page)
 
 
@@ -114,8 +115,8 @@ class Taken:
                 self.emitted[number] += lane.span.admit(window, record)
 
 
-def lane_of(api: Api, start: int = START, *, page_size: int = 1000) -> Lane:
-    return Lane("bot", span_of(start), api, FullPage(page_size), logging.getLogger("lane"))
+def lane_of(api: Api, start: int = START) -> Lane:
+    return Lane("bot", span_of(start), api, logging.getLogger("lane"))
 
 
 def read(lanes: Sequence[Lane], hands: Hands | None = None, most_at_once: int = 16) -> Taken:
@@ -161,7 +162,7 @@ def test_each_page_comes_in_order_and_then_the_end_of_its_window(most_at_once: i
 def test_whatever_a_bot_holds_nothing_is_left_out(
     times: list[int], page_size: int, most_at_once: int, seed: int
 ) -> None:
-    lane = lane_of(Api(times, is_sorted=False), page_size=page_size)
+    lane = lane_of(Api(times, is_sorted=False, page_size=page_size))
     taken = read([lane], Hands(seed), most_at_once)
     assert lane.failure is None
     assert lane.span.until == NOW

@@ -63,25 +63,6 @@ def test_a_report_every_ten_seconds_and_a_summary() -> None:
     assert "in 1,200 windows, 41 s" in progress.summary()
 
 
-def test_the_time_left_goes_by_the_last_minute() -> None:
-    clock = Clock()
-    progress = progress_of(clock)
-    come(progress, clock, 600, 10)
-    assert come(progress, clock, 80, 1_000)[-1].endswith("1,000 a second; about 2 min left")
-
-
-def test_nothing_is_said_of_a_time_left_that_cannot_be_told() -> None:
-    clock = Clock()
-    progress = progress_of(clock)
-    come(progress, clock, 29, 1_000)
-    clock.now += 1
-    assert progress.is_due()
-    assert " left" not in progress.report(START, None)
-    clock.now += 100
-    assert progress.is_due()
-    assert " left" not in progress.report(START, 5_000)  # nothing has come lately
-
-
 @pytest.mark.parametrize("records_a_second", [5, 80, 2_000])
 def test_progress_is_reported_every_ten_to_fifteen_seconds_however_slow_the_target_is(
     serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture, records_a_second: int

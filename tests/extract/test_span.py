@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.extract.fallback import FullPage
 from tap_deepconverse.extract.lane import Lane
 from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan, SpanSettings
 from tap_deepconverse.extract.window import HOUR, Window
@@ -234,7 +233,7 @@ def test_only_whole_hours_are_counted() -> None:
 
 def test_an_api_that_does_not_keep_to_windows_is_read_in_one() -> None:
     bot = span()
-    lane = Lane("bot", bot, Api([]), FullPage(1000), logging.getLogger("span"))
+    lane = Lane("bot", bot, Api([]), logging.getLogger("span"))
     begun = [lane.next() for _ in range(3)]
     assert None not in begun
     bot.finish(days(0, 1), 0)

@@ -43,8 +43,8 @@ class Source(Api):
             if stopped.is_set():
                 raise StoppedError
 
-    def pages(self, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
-        for page in super().pages(read, stopped):
+    def pages(self, bot_name: str, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
+        for page in super().pages(bot_name, read, stopped):
             self.is_asked.set()
             assert self.may_answer.wait(FOR_LONG)
             if self.error:
