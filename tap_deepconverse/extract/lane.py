@@ -86,11 +86,6 @@ class Reading:
         """Pages that are still expected."""
         return 0.0 if self.is_complete else max(1.0, self.read.expected - self.number)
 
-    @property
-    def kept(self) -> float:
-        """Pages that the window may take before it is cut."""
-        return 0.0 if self.is_complete else max(1, self.read.most_pages - self.number)
-
 
 @dataclass(frozen=True)
 class Arrival:
@@ -156,10 +151,12 @@ class Lane:
 
     def next(self) -> Reading | None:
         """Return the window whose next page to request, if there is one: started ones first, the earliest first."""
+        planner, in_flight = self.span.planner, self.source.in_flight
         going = sorted((each for each in self.open if not each.is_complete), key=lambda each: each.read.window)
         beyond = sum(each.number + each.is_asked for each in self.open)
         # Only the first window brings the next checkpoint, so the pages that it may take are kept free for it.
-        is_full = bool(going) and beyond + going[0].kept >= MOST_BEYOND
+        kept = max(1, going[0].read.most_pages - going[0].number) if going else 0
+        is_full = bool(going) and beyond + kept >= MOST_BEYOND
         start = self._next_start
         is_first = start is not None and bool(going) and start < going[0].read.window.start  # such as a half
         for each in [] if is_first else going[:1] if is_full else going:
@@ -168,7 +165,6 @@ class Lane:
                 return each
         if start is None:
             return None
-        planner, in_flight = self.span.planner, self.source.in_flight
         ahead = sum(each.number + each.left for each in self.open) + planner.pages(in_flight, self.full.size)
         if going and not is_first and (is_full or ahead > MOST_AHEAD):
             return None
@@ -177,8 +173,13 @@ class Lane:
         self.open.append(reading)
         return reading
 
-    def put(self, reading: Reading, page: Page, *, is_idle: bool) -> None:
+    def put(self, reading: Reading, page: Page, at_once: int) -> None:
         """Take a page, which waits to be emitted; or let its window be cut.
+
+        Args:
+            reading: Its window.
+            page: The page.
+            at_once: Requests of the stream that were in flight together with this one.
 
         Raises:
             MissingRecordsError: If it comes as the last of its window, but cannot be.
@@ -188,8 +189,8 @@ class Lane:
         self.full.require_end(page, reading.read, reading.sizes)
         is_full = page.cursor is not None and len(page.data) >= min(self.full.size, reading.read.page_size)
         in_flight = self.source.in_flight
-        is_idle = is_idle and self._next_start is None
-        if is_full and self.span.planner.is_outgrown(reading.read, reading.number, in_flight, is_idle=is_idle):
+        spare = in_flight - at_once if self._next_start is None else 0.0
+        if is_full and self.span.planner.is_outgrown(reading.read, reading.number, in_flight, spare):
             self.open.remove(reading)
             self.span.planner.cut(reading.read, reading.number, in_flight, self.full.size)
             return

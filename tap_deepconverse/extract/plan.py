@@ -85,7 +85,7 @@ class Planner:
             self._left.insert(0, Window(window.end, left.end))
         self._longest_yet = max(self._longest_yet, window.length)
         expected = self.forecast.expected(window) / page_size if self.forecast.is_known else 0.0
-        return WindowRead(window, asked, expected, _most_pages(in_flight), why=why)
+        return WindowRead(window, asked, expected, 2 * max(expected, _most_pages(in_flight)), why=why)
 
     def _length(self, left: Window, full: float) -> tuple[float, str]:
         if not self.forecast.is_known:
@@ -100,20 +100,18 @@ class Planner:
         """Read these windows next, in place of one that could not be read as planned."""
         self._instead = sorted([*self._instead, *reads], key=lambda read: read.window)
 
-    def is_outgrown(self, read: WindowRead, pages: int, in_flight: float, *, is_idle: bool) -> bool:
+    def is_outgrown(self, read: WindowRead, pages: int, in_flight: float, spare: float) -> bool:
         """Return whether a window holds so much more than expected that it is better cut, after a full page of it.
 
-        The pages that it took are then read again, but by several requests at once. Where the rate limit allows
-        more requests than there are windows (`is_idle`), that pays if about as many pages are still to come.
+        The pages that it took are then read again, but by several requests at once. Where the rate limit allows more
+        requests than there are windows left, by `spare`, that is soon worth it.
         """
         if read.window.length < MOST_PAGES:
             return False
-        if pages == 1 and read.expected < SILENCE and not read.is_part:
+        if pages == 1 and read.expected < SILENCE:
             return read.window.length > FIRST_WINDOW
-        left = pages / 2 if read.is_part else pages
-        if is_idle and pages > read.expected and left * (in_flight - 1) > pages + in_flight + 2:
-            return True
-        return pages > read.most_pages
+        is_worth_it = pages > read.expected and spare > 2 * (in_flight - spare)
+        return is_worth_it or pages > read.most_pages
 
     def cut(self, read: WindowRead, pages: int, in_flight: float, page_size: int) -> None:
         """Plan to read a window again, in equal parts."""
@@ -121,9 +119,9 @@ class Planner:
         held = GUESSED_PAGES * read.page_size / page_size if is_guess else 2.0 * pages
         self.forecast.learn(read.window, held * page_size)
         number = max(4, math.ceil(min(2 * in_flight, held)))
-        planned = MOST_PAGES if is_guess else read.planned
+        most = 2 * MOST_PAGES if is_guess else max(read.most_pages, 2 * held / number)
         why = f"a part of {read.window}, which holds more than expected"
-        part = replace(read, expected=held / number, planned=planned, is_part=True, why=why)
+        part = replace(read, expected=held / number, most_pages=most, why=why)
         self.replace(*(replace(part, window=window) for window in read.window.parts(number)))
 
     def restart(self, *reads: WindowRead) -> None:
@@ -133,5 +131,5 @@ class Planner:
 
 
 def _most_pages(in_flight: float) -> float:
-    """Return how many pages a window may hold, so that windows read at once are not too far beyond the checkpoint."""
+    """Return how many pages to plan for a window, so that windows read at once are not too far beyond a checkpoint."""
     return min(MOST_AHEAD / max(1, math.ceil(in_flight)), MOST_PAGES)

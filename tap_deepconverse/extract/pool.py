@@ -6,7 +6,6 @@ memory is bounded by what is in flight.
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Protocol
@@ -93,7 +92,7 @@ class Pool:
     def _take(self, reading: Reading, came: Page | BaseException) -> None:
         lane = reading.lane
         reading.is_asked = False
-        is_idle = self._asked[lane.source.name] < min(self._most_at_once, math.ceil(lane.source.in_flight))
+        at_once = self._asked[lane.source.name]
         self._asked[lane.source.name] -= 1
         if reading not in lane.open:  # the lane has failed in the meantime
             return
@@ -102,7 +101,7 @@ class Pool:
                 if isinstance(came, BaseException):
                     raise came
                 self._largest[lane.source.name] = max(self._largest[lane.source.name], came.size)
-                lane.put(reading, came, is_idle=is_idle)
+                lane.put(reading, came, at_once)
             except UNREADABLE as error:
                 lane.fall_back(reading, error)
         except FatalSyncError as error:  # anything else is a bug

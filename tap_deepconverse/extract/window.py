@@ -56,8 +56,7 @@ class WindowRead:
 
     Attributes:
         expected: Pages to expect.
-        planned: Pages that a window may hold at most, when it is planned.
-        is_part: Whether it is a part of a window that was cut.
+        most_pages: Pages after which it is cut.
         is_smaller: Whether its pages are smaller, since larger ones failed.
         is_patient: Whether failures are retried as long as in an outage: a smaller page did not help.
         why: Why the window has this length, for the log.
@@ -66,13 +65,7 @@ class WindowRead:
     window: Window
     page_size: int
     expected: float = 1.0
-    planned: float = MOST_PAGES
-    is_part: bool = False
+    most_pages: float = 2 * MOST_PAGES
     is_smaller: bool = False
     is_patient: bool = False
     why: str = ""
-
-    @property
-    def most_pages(self) -> float:
-        """Pages after which the window is cut."""
-        return 1.5 * max(self.expected, self.planned) + 1
