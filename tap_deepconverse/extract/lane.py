@@ -151,27 +151,31 @@ class Lane:
 
     def next(self) -> Reading | None:
         """Return the window whose next page to request, if there is one: started ones first, the earliest first."""
-        planner, in_flight = self.span.planner, self.source.in_flight
         going = sorted((each for each in self.open if not each.is_complete), key=lambda each: each.read.window)
-        beyond = sum(each.number + each.is_asked for each in self.open)
-        # Only the first window brings the next checkpoint, so the pages that it may take are kept free for it.
-        kept = max(1, going[0].read.most_pages - going[0].number) if going else 0
-        is_full = bool(going) and beyond + kept >= MOST_BEYOND
         start = self._next_start
-        is_first = start is not None and bool(going) and start < going[0].read.window.start  # such as a half
-        for each in [] if is_first else going[:1] if is_full else going:
-            if not each.is_asked:
-                each.pages_before = self.full.pages
-                return each
-        if start is None:
-            return None
-        ahead = sum(each.number + each.left for each in self.open) + planner.pages(in_flight, self.full.size)
-        if going and not is_first and (is_full or ahead > MOST_AHEAD):
-            return None
-        read = planner.next(in_flight, self.full.size, self.full.asked)
-        reading = Reading(self, read, pages_before=self.full.pages)
-        self.open.append(reading)
-        return reading
+        is_first = start is not None and not (going and going[0].read.window.start < start)  # such as a half
+        waiting = [each for each in self._allowed(going) if not each.is_asked]
+        if is_first or (start is not None and not waiting and self._has_room(going)):
+            planner = self.span.planner
+            reading = Reading(self, planner.next(self.source.in_flight, self.full.size, self.full.asked))
+            self.open.append(reading)
+            waiting = [reading]
+        for reading in waiting[:1]:
+            reading.pages_before = self.full.pages
+            return reading
+        return None
+
+    def _allowed(self, going: list[Reading]) -> list[Reading]:
+        """Return the windows that may go on: if little is allowed beyond the checkpoint, the first, which brings it."""
+        beyond = sum(each.number + each.is_asked for each in self.open)
+        kept = sum(max(1, each.read.most_pages - each.number) for each in going[:1])
+        return going[:1] if beyond + kept >= MOST_BEYOND else going
+
+    def _has_room(self, going: list[Reading]) -> bool:
+        """Return whether one more window may be begun."""
+        planned = self.span.planner.pages(self.source.in_flight, self.full.size)
+        ahead = sum(each.number + each.left for each in self.open)
+        return ahead + planned <= MOST_AHEAD and self._allowed(going) == going
 
     def put(self, reading: Reading, page: Page, at_once: int) -> None:
         """Take a page, which waits to be emitted; or let its window be cut.

@@ -110,7 +110,7 @@ class Planner:
             return False
         if pages == 1 and read.expected < SILENCE:
             return read.window.length > FIRST_WINDOW
-        is_worth_it = pages > read.expected and spare > 2 * (in_flight - spare)
+        is_worth_it = pages > read.expected + 2 and spare > 2 * (in_flight - spare)
         return is_worth_it or pages > read.most_pages
 
     def cut(self, read: WindowRead, pages: int, in_flight: float, page_size: int) -> None:

@@ -179,7 +179,7 @@ class BotSpan:
 
     def read_in_one(self, page_size: int) -> None:
         """Plan to read the rest in a single window: the API does not keep to windows."""
-        self.planner.restart(WindowRead(Window(self.until, self.end), page_size, expected=math.inf))
+        self.planner.restart(WindowRead(Window(self.until, self.end), page_size, math.inf, math.inf))
         self._finished.clear()
         self.per_hour.clear()
         self._is_in_one = True

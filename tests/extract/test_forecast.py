@@ -48,7 +48,7 @@ def test_windows_cover_the_span_in_order_whatever_they_hold(
         assert read.window.start == at
         assert 0 < read.window.length <= 30 * DAY
         records, is_cut = next(outcomes, (0, False))
-        if is_cut and read.window.length > 13 and not read.is_part:
+        if is_cut and read.window.length > 13:
             planner.cut(read, 3, in_flight, 1_000)
             continue
         planner.forecast.learn(read.window, records, {})
