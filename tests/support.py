@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import subprocess
 import sys
+import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,9 @@ from tap_deepconverse.client import ExportStream
 from tap_deepconverse.tap import TapDeepConverse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
+    from multiprocessing.context import ForkServerProcess
 
     from singer_sdk.singerlib.messages import Message
 
@@ -160,29 +162,44 @@ class Command(Output):
     stdout: str = ""
 
 
-def command(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Command:
-    """Run the real `tap-deepconverse`."""
-    done = subprocess.run(  # noqa: S603
-        [TAP, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-        env=None if env is None else dict(env),
-    )
-    sys.stderr.write(done.stderr)  # where it is searched for what must not be logged
-    lines: Iterable[str] = done.stdout.splitlines() if '"type"' in done.stdout[:20] else []
-    return Command([json.loads(line) for line in lines], done.returncode, done.stderr, done.stdout)
-
-
 FRESH = multiprocessing.get_context("forkserver")
-"""Processes of their own, which need not wait for Python to start and to import the tap."""
-FRESH.set_forkserver_preload(["tap_deepconverse.__main__"])
+FRESH.set_forkserver_preload(["pytest", "tests.support"])
 
 
-def run_command(arguments: Sequence[str], stdout: str) -> None:
-    """Be the command, in a fresh process, with its standard output in a file."""
-    os.dup2(os.open(stdout, os.O_WRONLY), 1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+def command(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Command:
+    """Run the tap's command in a process of its own, which need not wait for Python to start and to import the tap."""
+    with tempfile.TemporaryDirectory() as folder:
+        stdout, stderr = Path(folder, "stdout"), Path(folder, "stderr")
+        status = finished(start(arguments, stdout, stderr, env))
+        written, log = stdout.read_text(), stderr.read_text()
+    sys.stderr.write(log)  # where it is searched for what must not be logged
+    lines: Iterable[str] = written.splitlines() if '"type"' in written[:20] else []
+    return Command([json.loads(line) for line in lines], status, log, written)
+
+
+def start(
+    arguments: Iterable[str | Path], stdout: Path, stderr: Path, env: Mapping[str, str] | None = None
+) -> ForkServerProcess:
+    """Start the command, with files for what it writes."""
+    surroundings = Path.cwd(), dict(os.environ if env is None else env)
+    process = FRESH.Process(target=_be_the_command, args=(list(map(str, arguments)), stdout, stderr, *surroundings))
+    process.start()
+    return process
+
+
+def finished(process: ForkServerProcess) -> int:
+    """Wait for a process; gives its status."""
+    process.join(600)
+    assert process.exitcode is not None, "it hangs"
+    return process.exitcode
+
+
+def _be_the_command(arguments: list[str], stdout: Path, stderr: Path, folder: Path, env: dict[str, str]) -> None:
+    for path, number in ((stdout, 1), (stderr, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
     sys.argv = ["tap-deepconverse", *arguments]
     main()

@@ -21,7 +21,7 @@ from sandbox.faults import asked, page
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
 from tap_deepconverse.records.values import format_time
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import FRESH, Collector, Json, Output, bookmark_in, config_for, lost, run_command, sync
+from tests.support import Collector, Json, Output, bookmark_in, config_for, lost, start, sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -287,13 +287,12 @@ def test_killed_at_any_moment_it_goes_on_from_the_last_state(
     config = write_json(settings(url, START_MS + 21 * DAY, concurrency=concurrency))
 
     def run(state: Json | None, kill_at: float) -> tuple[list[Json], bool]:
-        path = tmp_path / "messages.jsonl"
+        path, log = tmp_path / "messages.jsonl", tmp_path / "log"
         path.touch()
-        arguments = ["--config", str(config)]
+        arguments: list[str | Path] = ["--config", config]
         if state is not None:
-            arguments += ["--state", str(write_json(state, "state.json"))]
-        tap = FRESH.Process(target=run_command, args=[arguments, str(path)])
-        tap.start()
+            arguments += ["--state", write_json(state, "state.json")]
+        tap = start(arguments, path, log)
         while tap.is_alive():
             if path.stat().st_size > kill_at:
                 tap.kill()
