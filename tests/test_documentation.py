@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -12,11 +12,14 @@ import yaml
 from tap_deepconverse.tap import TapDeepConverse
 from tests.support import ROOT, section, table_cells
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 README = (ROOT / "README.md").read_text()
 MELTANO = yaml.safe_load((ROOT / "meltano.yml").read_text())
 (EXTRACTOR,) = MELTANO["plugins"]["extractors"]
+CI = ROOT / ".github/workflows/ci.yml"
 PLUGIN = yaml.safe_load((ROOT / "plugin.yml").read_text())
-DEFINITIONS = pytest.mark.parametrize("definition", [EXTRACTOR, PLUGIN], ids=["meltano.yml", "plugin.yml"])
 TAP = TapDeepConverse(validate_config=False)
 SETTINGS: dict[str, Any] = TAP.config_jsonschema["properties"]
 REQUIRED: list[str] = TAP.config_jsonschema["required"]
@@ -56,8 +59,7 @@ def test_the_readme_has_every_stream_and_field_as_it_is() -> None:
     assert sorted(rows_under("Streams")) == sorted(streams + fields)
 
 
-@DEFINITIONS
-def test_meltano_has_every_setting_as_it_is(definition: dict[str, Any]) -> None:
+def test_meltano_has_every_setting_as_it_is() -> None:
     expected = []
     for name, schema in SETTINGS.items():
         setting = {
@@ -71,13 +73,12 @@ def test_meltano_has_every_setting_as_it_is(definition: dict[str, Any]) -> None:
         if "default" in schema:
             setting["value"] = schema["default"]
         expected.append(setting)
-    assert definition["settings"] == expected
-    assert definition["settings_group_validation"] == [REQUIRED]
+    assert EXTRACTOR["settings"] == expected
+    assert EXTRACTOR["settings_group_validation"] == [REQUIRED]
 
 
-@DEFINITIONS
-def test_meltano_has_the_capabilities(definition: dict[str, Any]) -> None:
-    assert definition["capabilities"] == sorted(capability.value for capability in TapDeepConverse.capabilities)
+def test_meltano_has_the_capabilities() -> None:
+    assert EXTRACTOR["capabilities"] == sorted(capability.value for capability in TapDeepConverse.capabilities)
 
 
 def test_meltano_has_every_stream() -> None:
@@ -103,8 +104,26 @@ def test_the_versions_of_python_are_the_same_everywhere() -> None:
     prefix = "Programming Language :: Python :: 3."
     versions = [f"3.{c.removeprefix(prefix)}" for c in project["classifiers"] if c.startswith(prefix)]
     assert PLUGIN["supported_python_versions"] == versions
+    assert yaml.safe_load(CI.read_text())["jobs"]["test"]["strategy"]["matrix"]["python"] == versions
     assert project["requires-python"] == f">={versions[0]}"
     assert f"Python {versions[0]} to {versions[-1]}" in README
+
+
+@pytest.mark.parametrize("workflow", sorted(CI.parent.glob("*.yml")), ids=lambda path: path.name)
+def test_every_action_is_pinned_by_a_hash_and_no_key_stays_in_a_checkout(workflow: Path) -> None:
+    used = re.findall(r"uses: (?!\$/)(.+)", workflow.read_text())
+    assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+    text = workflow.read_text()
+    assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+
+
+def test_the_example_of_an_environment_has_what_is_required_and_the_defaults() -> None:
+    example = (ROOT / ".env.example").read_text()
+    named = re.findall(r"^(# )?TAP_DEEPCONVERSE_(\w+)=(.*)$", example, re.MULTILINE)
+    assert [name.lower() for comment, name, _ in named if not comment] == REQUIRED
+    assert {name.lower(): value for comment, name, value in named if comment} == {
+        name: str(schema["default"]) for name, schema in SETTINGS.items() if "default" in schema
+    }
 
 
 def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:

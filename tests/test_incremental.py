@@ -227,10 +227,10 @@ def test_a_run_begins_as_far_behind_the_bookmark_as_the_lookback_says(serve: Ser
     bookmark = datetime.fromisoformat(str(sync(settings(url)).bookmark("messages"))).timestamp()
     until = int(bookmark + 1) * 1000
     state = sync(settings(url, until)).state
-    for days, start in ((2, bookmark - 2 * 86_400), (5000, START_MS // 1000)):
+    for days, beginning in ((2, bookmark - 2 * 86_400), (5000, START_MS // 1000)):
         sandbox.requests.clear()
         sync(settings(url, until + HOUR, lookback_days=days), state)
-        assert began(sandbox) == pytest.approx(start, abs=2)
+        assert began(sandbox) == pytest.approx(beginning, abs=2)
 
 
 def began(sandbox: Sandbox) -> int:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from sandbox.archive import DAY, Archive, sample_archive
+from sandbox.archive import DAY, Archive
 from sandbox.check import Rows, differences, received_rows
 from sandbox.contract import CURSOR, DATA, ENDPOINTS, KEY, KEY_HEADER, parameters
 from sandbox.server import ORDERS, SELECT_BY
 from tests.conftest import NOW
-from tests.support import ROOT
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -41,19 +34,6 @@ def read_all(url: str, stream: str = "conversations", **query: Any) -> list[dict
         cursor = page[CURSOR]
         if cursor is None:
             return records
-
-
-def test_the_same_seed_gives_the_same_data_and_life_goes_on() -> None:
-    moment = datetime(2026, 9, 1, tzinfo=UTC)
-    one, same, other = (sample_archive(500, 30, now=moment, seed=seed) for seed in (1, 1, 2))
-    assert one == same != other
-    assert sum(map(len, one.conversations.values())) == 500
-    before = {bot: {key: dict(c) for key, c in records.items()} for bot, records in one.conversations.items()}
-    one.live(one.lived_until + 30_000)
-    for bot_name, conversations in one.conversations.items():
-        assert conversations.keys() > before[bot_name].keys()
-        assert any(conversations[key] != old for key, old in before[bot_name].items())
-    assert max(m["time"] for m in one.messages["r3-218210"].values()) <= one.lived_until
 
 
 def test_pages_and_cursors(serve: Serve, archive: Archive) -> None:
@@ -89,15 +69,6 @@ def test_errors_are_in_the_gateways_style(serve: Serve, status: int, request_: d
     answer = ask(url, **request_)
     assert answer.status_code == status
     assert list(answer.json()) == ["message"]
-
-
-def test_so_many_requests_for_each_endpoint(serve: Serve) -> None:
-    _, url = serve(requests_per_second=1)
-    answers = [ask(url) for _ in range(20)]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert answers[0].ok
-    assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
-    assert ask(url, "messages").status_code == 200
 
 
 @pytest.mark.parametrize("select_by", SELECT_BY)
@@ -145,52 +116,6 @@ def test_the_writing_of_times(serve: Serve, times: str, written: Any) -> None:
     assert record["startTime"] == record["lastActionAt"] == written
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "statuses"),
-    [
-        ({"refuses_future": True, "clock_behind": 3600}, [400]),
-        ({"forbidden": ("bot",)}, [403]),
-        ({"forbidden": ("messages",)}, [200]),
-        ({"hiccup": 2}, [200, 403, 200]),
-    ],
-)
-def test_what_is_refused(serve: Serve, behaviour: dict[str, Any], statuses: list[int]) -> None:
-    _, url = serve(**behaviour)
-    answers = [ask(url, end_time=int(time.time())) for _ in statuses]
-    assert [answer.status_code for answer in answers] == statuses
-    date = parsedate_to_datetime(answers[0].headers["Date"]).timestamp()
-    assert date + behaviour.get("clock_behind", 0) <= time.time() + 1
-
-
-def test_how_much_comes(serve: Serve) -> None:
-    assert len(read_all(serve(per_query=20)[1], per_page=7)) == 20
-    assert len(ask(serve(per_page=5)[1]).json()[DATA]) == 5
-    span: dict[str, Any] = {"start_time": NOW // 1000 - 3600, "end_time": NOW // 1000 - 3599}
-    days, no_start, no_end = (
-        len(read_all(serve(edges=edges)[1], **span)) for edges in ("days", "no start_time", "no end_time")
-    )
-    assert no_start > days > no_end
-    assert ask(serve(empty="204")[1], start_time=0, end_time=1).status_code == 204
-    assert ask(serve(empty="null")[1], start_time=0, end_time=1).json() == {DATA: None, CURSOR: None}
-    assert ask(serve(empty="missing")[1], start_time=0, end_time=1).json() == {CURSOR: None}
-
-
-def test_what_a_cursor_is_good_for(serve: Serve) -> None:
-    urls = {kind: serve(cursor=kind)[1] for kind in ("object", "once", "with a cookie", "of empty pages")}
-    assert isinstance(ask(urls["object"], per_page=5).json()[CURSOR], dict)
-    cursor = ask(urls["once"], per_page=5).json()[CURSOR]
-    assert [ask(urls["once"], cursor=cursor).status_code for _ in range(2)] == [200, 400]
-    first = ask(urls["with a cookie"], per_page=5)
-    cursor = first.json()[CURSOR]
-    assert ask(urls["with a cookie"], cursor=cursor).status_code == 400
-    assert ask(urls["with a cookie"], cursor=cursor, cookies=first.cookies).status_code == 200
-    empty = ask(urls["of empty pages"], cursor=ask(urls["of empty pages"]).json()[CURSOR]).json()
-    assert empty[DATA] == []
-    assert empty[CURSOR]
-    _, url = serve(cursor_seconds=1e-9)
-    assert ask(url, cursor=ask(url, per_page=5).json()[CURSOR]).status_code == 400
-
-
 def test_differences_are_found() -> None:
     expected: Rows = {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": None}}
     assert differences(expected, expected) == []
@@ -202,16 +127,3 @@ def test_differences_are_found() -> None:
     with pytest.raises(ValueError, match="a is there twice"):
         received_rows(rows)
     assert received_rows(rows, appended=True) == {"a": {"_id": "a", "x": 1}}
-
-
-def test_the_command_says_what_to_use() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "sandbox", "--port", "0", "--conversations", "20", "--set", "per_query=1"],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    ) as server:  # fmt: skip
-        assert server.stdout is not None
-        said = dict(server.stdout.readline().split(maxsplit=1) for _ in range(3))
-        key, bot_name = said["api_key"].strip(), json.loads(said["bot_names"])[0]
-        answer = ask(said["api_url"].strip(), key=key, bot_name=bot_name, end_time=int(time.time()))
-        server.terminate()
-    assert len(answer.json()[DATA]) == 1
