@@ -132,6 +132,11 @@ def half_of_the_records(**sign: Any) -> Fault:
     return leave_out
 
 
+def nothing_but(**sign: Any) -> Fault:
+    """Make a fault that returns a page without records, and a field that says that it failed."""
+    return lambda _: page([], **sign)
+
+
 def _half(answer: Response, ending: Callable[[], Exception]) -> Response:
     body = answer.data
     return Response(send_then(body[: len(body) // 2], ending), headers={"Content-Length": str(len(body))})
@@ -178,8 +183,7 @@ FAULTS: dict[str, Fault] = {
     "200 with half of the JSON": leaves_half,
     "200 with a page of HTML": says(HTML.format("We are back soon")),
     "200 with nothing": says(""),
-    "200 with an error in place of `data`": says('{"message": "Internal server error"}'),
-    "200 with null for `data`": says('{"data": null, "cursor": "more"}'),
+    "200 with an error in place of records": says('{"message": "Internal server error"}'),
     "200 with a body that is not what `Content-Encoding` says": says("no gzip", Content_Encoding="gzip"),
 }
 """Transient faults: they pass when the request is sent again."""
@@ -190,9 +194,9 @@ PARTS: dict[str, Fault] = {
     "200 with half of the records and `timed_out`": half_of_the_records(timed_out=True, cursor=None),
     "200 with half of the records and `hasMore`, no cursor": half_of_the_records(hasMore=True, cursor=None),
     "200 with half of the records and a larger `total`, no cursor": half_of_the_records(total=10**6, cursor=None),
-    "200 with `success: false`": says('{"success": false, "data": [], "cursor": null}'),
-    '200 with the status "error"': says('{"status": "error", "data": [], "cursor": null}'),
-    "200 with a `message` and no records": says('{"message": "try again", "data": [], "cursor": null}'),
+    "200 with `success: false`": nothing_but(success=False),
+    '200 with the status "error"': nothing_but(status="error"),
+    "200 with a `message` and no records": nothing_but(message="try again"),
 }
 """Transient faults, too: a page that says itself that it is not whole."""
 

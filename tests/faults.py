@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import socket
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -20,11 +19,10 @@ from singer_sdk.exceptions import SingerSDKError
 from typing_extensions import override
 
 from sandbox.archive import DAY, Archive
-from sandbox.check import differences, expected_rows, received_rows
 from sandbox.contract import DATA, ENDPOINTS, ID, KEY, STREAMS
 from sandbox.faults import FAULTS, EveryNth, asked, comes_late, page, refuses, says, send_then
 from sandbox.server import Behaviour, Sandbox
-from tests.support import ROOT, Collector, Output, config_for, patience, run_into
+from tests.support import ROOT, Collector, Output, config_for, lost, patience, run_into
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,23 +50,6 @@ class Case:
     serving: Callable[[Sandbox], AbstractContextManager[str]] = Sandbox.running
     timeout: int = 30
     patience: float = 60
-
-
-@dataclass
-class Row:
-    """What was seen of a fault."""
-
-    name: str
-    every: str
-    outcome: str
-    said: list[str]
-
-    def __str__(self) -> str:
-        """Write it as a row of the table."""
-        return f"| {self.name} | {self.every} | {self.outcome} | {'; '.join(self.said) or 'nothing'} |"
-
-
-# --- Faults that only some requests meet ---------------------------------------------------------------------------
 
 
 def where(is_met: Callable[[], bool], fault: Fault) -> Fault:
@@ -120,19 +101,6 @@ def fails_at_one_record(answer: Response) -> Response:
     return refuses(500, "Internal Server Error")(answer) if POISONOUS in answer.data else answer
 
 
-def redirects_to_no_url(_: Response) -> Response:
-    """Redirect to where nobody can go. A server that is in order would not send it, so it goes by the connection."""
-    connection: socket.socket = request.environ["werkzeug.socket"]
-
-    def redirect() -> Exception:
-        connection.sendall(
-            b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        )
-        return ConnectionAbortedError()
-
-    return Response(send_then(b"", redirect))
-
-
 def has_a_header_that_is_none(answer: Response) -> Response:
     """Send an invalid header line, with what must not be logged in it."""
     connection: socket.socket = request.environ["werkzeug.socket"]
@@ -170,14 +138,6 @@ def lacks_id(answer: Response) -> Response:
     return Response(answer.data.replace(f'"{ID}":'.encode(), b'"id":', 1), mimetype="application/json")
 
 
-def begins_with_byte_order_mark(answer: Response) -> Response:
-    """Begin as some Windows programs do."""
-    return Response(b"\xef\xbb\xbf" + answer.data, mimetype="application/json")
-
-
-# --- Faults of the network -----------------------------------------------------------------------------------------
-
-
 def resolving(every: int, fails: Callable[[Any], Any]) -> Callable[[Sandbox], AbstractContextManager[str]]:
     """Serve under a name that now and then does not lead there."""
 
@@ -206,15 +166,8 @@ def leads_to_nobody(found: Any) -> Any:
     return [(*how, (address[0], 1, *address[2:])) for *how, address in found]
 
 
-# --- All of them ---------------------------------------------------------------------------------------------------
-
 SLOW = ("Retry-After", "too late", "stalls")
 """What takes a second each time, and so is tried less often."""
-
-MANY = 100_000
-"""Keys of one object: so many that a way which takes the square of their number would not come to its end."""
-
-MANY_KEYS = b"{%b}" % b",".join(b'"%d":0' % number for number in range(MANY))
 
 
 def passing(name: str, fault: Fault) -> Case:
@@ -251,30 +204,17 @@ CURSORS = [
 ENDING = [
     ending(400, "Bad Request"),
     ending(401, "Unauthorized", 1),  # now and then, it is retried
-    ending(402, "Payment Required"),
     ending(403, "Forbidden", 1),
     ending(404, "Bot not found"),
-    ending(405, "Method Not Allowed"),
-    ending(410, "Gone"),
-    ending(422, "Unprocessable Entity"),
-    ending(451, "Unavailable For Legal Reasons"),
     Case("429 with a `Retry-After` of a day", lambda: refuses(429, "Limit Exceeded", "86400")),
     Case("302 to another host", lambda: says("", 302, Location="https://elsewhere.example.com/login?from=here")),
-    Case("307 to another path", lambda: says("", 307, Location="/other")),
-    Case("302 to an invalid URL", lambda: redirects_to_no_url),
 ]
 
 ODD = [
-    Case("nested 500 times", lambda: holds(b"[" * 500 + b"]" * 500), odd=json.loads("[" * 500 + "]" * 500)),
-    Case("a key twice in an object", lambda: holds(b'{"a":1,"a":2}'), odd={"a": 2}),
     Case("NUL and other control characters, escaped", lambda: holds(rb'"a\u0000\u001b[31m"'), odd="a\0\x1b[31m"),
-    Case("control characters as they are", lambda: holds(b'"a\x00\x1b[31m\n"'), odd="a\0\x1b[31m\n"),
     Case("half an emoji", lambda: holds(rb'"\ud83d!"'), 16, odd="\ufffd!"),
     Case("text that is not UTF-8", lambda: holds(b'"caf\xe9"'), 16, odd="caf\ufffd"),
     Case("an invalid header line", lambda: has_a_header_that_is_none),
-    Case("a byte order mark", lambda: begins_with_byte_order_mark),
-    Case("an integer of 100 digits", lambda: holds(b"7" * 100), odd=int("7" * 100)),
-    Case("100,000 keys", lambda: holds(MANY_KEYS), 16, odd=dict.fromkeys(map(str, range(MANY)), 0)),
     Case("a page of 20 MB", lambda: holds(b'"%b"' % (b"x" * 20_000_000)), 16, odd="x" * 20_000_000),
 ]
 
@@ -282,15 +222,10 @@ UNUSABLE = [
     Case("a record that is not an object", lambda: holds(b"", first=b"7,")),
     Case("a record without `_id`", lambda: lacks_id),
     Case("NaN", lambda: holds(b"NaN")),
-    Case("a number with an exponent of 20 digits", lambda: holds(b"1e99999999999999999999")),
-    Case("an integer of 5,000 digits", lambda: holds(b"7" * 5_000)),
     Case("nested 100,000 times", lambda: holds(b'{"a":' * 100_000 + b"0" + b"}" * 100_000), 16),
 ]
 
 CASES = {case.name: case for case in [*PASSING, *TOO_LARGE, *CURSORS, *ENDING, *ODD, *UNUSABLE]}
-
-
-# --- What is seen --------------------------------------------------------------------------------------------------
 
 
 class Warnings(logging.Handler):
@@ -313,7 +248,20 @@ class Seen:
     output: Output
     said: list[str]
     error: str | None = None
-    state: Json = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> str:
+        """What became of it."""
+        said = "\n".join(self.said)
+        if self.error:
+            how = "fails this bot only" if self.error in self.said else "ends the run"
+            at_once = "" if "retrying in" in said or "again" in said else " at once"
+            return f"{how}{at_once}; the next run goes on and is complete"
+        if "in halves" in said:
+            return "read in smaller pages; complete"
+        if "from its beginning" in said:
+            return "window read again; complete"
+        return "retried; complete" if "retrying in" in said else "emitted; complete"
 
 
 def run(url: str, concurrency: int, case: Case, state: Json | None = None) -> Seen:
@@ -332,7 +280,6 @@ def run(url: str, concurrency: int, case: Case, state: Json | None = None) -> Se
         seen.error = str(error)
     finally:
         logger.removeHandler(warnings)
-    seen.state = writer.output.state if writer.output.states else state or {}
     return seen
 
 
@@ -348,51 +295,32 @@ def source() -> Archive:
 POISONOUS = list(source().conversations["bot"])[-1].encode()
 
 
-def observe(case: Case, concurrency: int) -> Row:
-    """Sync while something goes wrong, and again where that ended the sync."""
+def observe(case: Case, concurrency: int) -> str:
+    """Sync while something goes wrong, and again where that ended the sync; gives the row of the table."""
     broken = EveryNth(case.every, case.fault())
     sandbox = Sandbox(source(), Behaviour(requests_per_second=0), fault=broken)
     with case.serving(sandbox) as url:
         first = run(url, concurrency, case)
         assert broken.broken
-        sandbox.fault = None
-        second = run(url, concurrency, case, first.state) if first.error else None
-    odd = []
-    for stream in STREAMS:
-        records = first.output.records(stream) + (second.output.records(stream) if second else [])
-        if case.odd is not None:
-            additional = [record["additional_fields"] or {} for record in records]
-            odd += [fields["odd"] for fields in additional if "odd" in fields]
-        assert differences(expected_rows(sandbox, stream), received_rows(records, appended=True)) == []
-    assert second is None or second.error is None
-    assert all(value == case.odd for value in odd)
-    assert odd or case.odd is None
-    if "at once" in outcome(first) and case.every > 1:
-        # A bot fails in both streams, and a page of windows before the failed one may still be under way.
-        most = concurrency if outcome(first).startswith("ends the run") else 2 * (concurrency + 1)
+        outputs = [first.output]
+        if first.error:
+            sandbox.fault = None
+            second = run(url, concurrency, case, first.output.state if first.output.states else None)
+            assert second.error is None
+            outputs.append(second.output)
+    assert lost(sandbox, *outputs) == []
+    if case.odd is not None:
+        fields = [record["additional_fields"] or {} for stream in STREAMS for record in first.output.records(stream)]
+        odd = [each["odd"] for each in fields if "odd" in each]
+        assert odd
+        assert all(value == case.odd for value in odd)
+    if "at once" in first.outcome and case.every > 1:
+        # A bot fails in each stream, and a page of windows before the failed one may still be under way.
+        most = concurrency if first.outcome.startswith("ends the run") else len(STREAMS) * (concurrency + 1)
         assert broken.broken <= most
-    every = f"every {ordinal(case.every)} response" if case.every > 1 else "each time"
+    every = f"every {case.every}th response" if case.every > 1 else "each time"
     said = sorted({plainly(line) for line in ([first.error] if first.error else first.said)})
-    return Row(case.name, every, outcome(first), said)
-
-
-def outcome(seen: Seen) -> str:
-    """Say what became of a sync."""
-    said = "\n".join(seen.said)
-    if seen.error:
-        how = "fails this bot only" if seen.error in seen.said else "ends the run"
-        at_once = "" if "retrying in" in said or "again" in said else " at once"
-        return f"{how}{at_once}; the next run goes on and is complete"
-    if "in halves" in said:
-        return "read in smaller pages; complete"
-    if "from its beginning" in said:
-        return "window read again; complete"
-    return "retried; complete" if "retrying in" in said else "emitted; complete"
-
-
-def ordinal(number: int) -> str:
-    """Write a number as one counts."""
-    return f"{number}{ {2: 'nd', 3: 'rd'}.get(number, 'th') }"
+    return f"| {case.name} | {every} | {first.outcome} | {'; '.join(said) or 'nothing'} |"
 
 
 def plainly(line: str) -> str:
@@ -422,7 +350,7 @@ def main() -> None:
     """Try all faults, and write the table."""
     rows = []
     for case in CASES.values():
-        one, *others = {str(observe(case, concurrency)) for concurrency in CONCURRENCIES}
+        one, *others = {observe(case, concurrency) for concurrency in CONCURRENCIES}
         assert not others, f"{case.name}: what becomes of it depends on `concurrency`"
         rows.append(one)
     TABLE.write_text(HEAD + "\n".join(rows) + "\n")

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sandbox.archive import DAY, Archive
 from sandbox.server import TIME_FORMATS
 from tap_deepconverse.records.values import format_time, parse_time
-from tap_deepconverse.settings import parse_date
 from tests.support import command, config_for, lost, sync
 
 if TYPE_CHECKING:
@@ -33,11 +30,7 @@ def milliseconds(text: str) -> int:
 ODD_DAYS = {
     "spring forward in New York": "2026-03-08T12:00:00+00:00",
     "fall back in New York": "2026-11-01T12:00:00+00:00",
-    "spring forward in Berlin": "2026-03-29T12:00:00+00:00",
-    "fall back in Berlin": "2026-10-25T12:00:00+00:00",
     "leap day": "2024-02-29T12:00:00+00:00",
-    "the day after it": "2024-03-01T12:00:00+00:00",
-    "no leap day": "2025-03-01T12:00:00+00:00",
     "year's end": "2026-01-01T00:00:00+00:00",
     "leap second": "2017-01-01T00:00:00+00:00",
 }
@@ -67,7 +60,7 @@ def test_odd_days_are_whole_in_any_time_zone(serve: Serve, write_json: WriteJson
     assert lost(sandbox, first, done) == []
 
 
-@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=-400), timedelta(days=400)])
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=400)])
 def test_a_clock_that_jumps_during_a_run_loses_nothing(serve: Serve, jump: timedelta) -> None:
     now = datetime.now(UTC)
     archive = Archive(seed=5)
@@ -120,16 +113,3 @@ def test_waits_go_by_what_passes_and_not_by_what_the_clock_says(serve: Serve) ->
         sandbox.fault = jump_each_time
         output = sync(config_for(url, requests_per_second=5, start_date="2026-09-01", end_date="2026-09-22"))
     assert output.records("messages")
-
-
-@given(st.datetimes(datetime(1971, 1, 1), datetime(2099, 12, 31), timezones=st.timezones(), allow_imaginary=False))  # noqa: DTZ001
-def test_a_moment_is_the_same_in_any_time_zone(moment: datetime) -> None:
-    here = moment.astimezone(UTC)
-    if here.year not in range(1971, 2100) or moment.utcoffset() is None:
-        return
-    offset: Any = moment.utcoffset()
-    if offset.total_seconds() % 60:
-        return  # RFC 3339 has no seconds in an offset
-    assert parse_time(moment.isoformat()) == here
-    assert parse_date(moment.isoformat()) == here
-    assert format_time(parse_time(format_time(here))) == format_time(here)
