@@ -23,15 +23,14 @@ from typing import TYPE_CHECKING
 import yaml
 
 from sandbox.archive import DAY, Archive
-from sandbox.check import differences, expected_rows
-from sandbox.contract import KEY, STREAMS
+from sandbox.contract import KEY
 from tests.support import ROOT, table_cells
+from tests.warehouses import UNDOCUMENTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sandbox.server import Sandbox
-    from tests.warehouses import Warehouse
 
 DOCUMENT = ROOT / "docs" / "recipes.md"
 BLOCK = re.compile(
@@ -39,7 +38,6 @@ BLOCK = re.compile(
 )
 BOTS = ["shop-assistant", "r3-218210"]
 START = "2025-01-01"
-UNDOCUMENTED = "rating"
 
 
 @dataclass(frozen=True)
@@ -124,19 +122,20 @@ class Folder:
                 case "file":
                     (self.path / each.name).write_text(each.text)
                 case "meltano.yml":
-                    self._declare(each)
+                    self.declare(each.name, each.text)
                 case "part of":
                     assert each.commands[0][0] + "\n" in block_of_file(each.name).text
                 case kind:
                     assert kind == "not run"
 
-    def _declare(self, block: Block) -> None:
+    def declare(self, what: str, definition: str) -> None:
+        """Add loaders, or settings of the extractor, to the project."""
         path = self.path / "meltano.yml"
         project = yaml.safe_load(path.read_text())
-        if block.name == "loaders":
-            project["plugins"]["loaders"] += yaml.safe_load(block.text)
+        if what == "loaders":
+            project["plugins"]["loaders"] += yaml.safe_load(definition)
         else:
-            project["plugins"]["extractors"][0] |= yaml.safe_load(block.text)
+            project["plugins"]["extractors"][0] |= yaml.safe_load(definition)
         path.write_text(yaml.safe_dump(project, sort_keys=False))
 
 
@@ -152,20 +151,10 @@ def two_bots() -> Archive:
     archive = Archive(seed=3)
     for bot_name in BOTS:
         archive.add_bot(bot_name, 60, now - 60 * DAY, now)
-        for record in (*archive.conversations[bot_name].values(), *archive.messages[bot_name].values()):
-            record[UNDOCUMENTED] = 1
+        for records in archive.records.values():
+            for record in records[bot_name].values():
+                record[UNDOCUMENTED] = 1
     return archive
-
-
-def wrong_rows(sandbox: Sandbox, warehouse: Warehouse) -> list[str]:
-    """Where a warehouse differs from the source, with the undocumented field where the tap puts it."""
-    found = []
-    for stream in STREAMS:
-        expected = expected_rows(sandbox, stream)
-        for row in expected.values():
-            row["additional_fields"] = {UNDOCUMENTED: row.pop(UNDOCUMENTED)} if UNDOCUMENTED in row else None
-        found += differences(expected, warehouse.rows(stream))
-    return found
 
 
 def states(project: Folder) -> set[str]:

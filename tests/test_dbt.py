@@ -14,10 +14,9 @@ import yaml
 from sandbox import models
 from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA
-from tests.duckdb import DuckDB
 from tests.models import PARAMETERS, Definitions, Expected, go_on, inside, odd_archive
 from tests.support import ROOT, config_for, sync
-from tests.warehouses import program
+from tests.warehouses import program, query_duckdb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,15 +188,15 @@ def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tm
     in_duckdb.load(config)
     go_on(sandbox.archive)
     in_duckdb.load(config)
-    database = DuckDB(tmp_path / "warehouse.duckdb")
+    path = tmp_path / "warehouse.duckdb"
     results = built(models.run_dbt(output, folder, "build", **definitions.variables), folder)
     assert results["warn"] == WARNINGS
     compare(
         Expected(sandbox, definitions),
-        {mart: database.execute(f"SELECT * FROM {models.SCHEMA}.deepconverse__{mart}") for mart in MARTS},  # noqa: S608
+        {mart: query_duckdb(path, f"SELECT * FROM {models.SCHEMA}.deepconverse__{mart}") for mart in MARTS},  # noqa: S608
     )
 
-    database.execute(f"USE {models.SCHEMA}", *DOCTORED, "SELECT 1")
+    query_duckdb(path, f"USE {models.SCHEMA}", *DOCTORED, "SELECT 1")
     results = built(models.run_dbt(output, folder, "test", **definitions.variables), folder, status=1)
     assert results["fail"] == set().union(*DOCTORED.values())
 

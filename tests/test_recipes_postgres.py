@@ -10,8 +10,9 @@ import pytest
 
 from sandbox import postgres
 from sandbox.archive import DAY, Archive
-from tests.columns import columns_in_postgres
-from tests.recipes import BOTS, START, Folder, bots_read_from, columns_of, new_project, states, two_bots, wrong_rows
+from sandbox.contract import STREAMS
+from sandbox.demo import SCHEMA
+from tests.recipes import BOTS, START, Folder, bots_read_from, columns_of, new_project, states, two_bots
 from tests.support import config_for
 from tests.warehouses import program
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 BOT = BOTS[0]
 STATE = "dev:tap-deepconverse-to-target-postgres"
+COLUMNS = f"""
+SELECT attname AS name, format_type(atttypid, atttypmod) AS type, quote_ident(attname) AS quoted FROM pg_attribute
+WHERE attrelid IN ({", ".join(f"'{SCHEMA}.{stream}'::regclass" for stream in STREAMS)}) AND attnum > 0
+"""  # noqa: S608
 MARCH_2024 = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp()) * 1000
 
 
@@ -99,18 +104,20 @@ def test_hourly_a_backfill_and_nightly(pipeline: Pipeline) -> None:
     scrubbed = pipeline.converse(began_days_ago=20, ended_days_ago=19)
     went_on = pipeline.converse(began_days_ago=15, ended_days_ago=4)
     project.follow("Load into PostgreSQL")
-    assert wrong_rows(sandbox, pipeline.warehouse) == []
-    assert columns_in_postgres(pipeline.database).items() >= columns_of("PostgreSQL").items()
+    assert pipeline.warehouse.wrong_rows(sandbox) == []
+    columns = pipeline.database.execute(COLUMNS)
+    found = {column["name"]: f"`{column['quoted']}` {column['type']}" for column in columns}
+    assert found.items() >= columns_of("PostgreSQL").items()
     assert bots_read_from(sandbox, START) == {*BOTS}
 
     archive.live(archive.lived_until + 5_000)
     project.follow("Run every hour")
-    assert wrong_rows(sandbox, pipeline.warehouse) == []
+    assert pipeline.warehouse.wrong_rows(sandbox) == []
     assert bots_read_from(sandbox, START) == set()
 
     in_march = [archive.hold_conversation(BOT, MARCH_2024 + day * DAY, pipeline.now) for day in range(1, 31)]
     project.follow("Backfill a fixed span")
-    assert wrong_rows(sandbox, pipeline.warehouse) == []
+    assert pipeline.warehouse.wrong_rows(sandbox) == []
     assert bots_read_from(sandbox, "2024-03-01") == {*BOTS}
     assert states(project) == {STATE}
 

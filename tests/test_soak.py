@@ -14,7 +14,8 @@ BOTS = {"busy": 200, "calm": 60, "small": 20, "single": 1, "silent": 0}
 
 def test_a_short_soak_leaves_source_and_target_equal(tmp_path: Path, database: Database) -> None:
     """What `make soak` does for half an hour."""
-    figures = Soak(1, tmp_path, database, BOTS).run(seconds=5)
-    assert figures.wrong == []
-    assert figures.syncs["complete"]
-    assert figures.broken_answers
+    soak = Soak(1, tmp_path, database, BOTS)
+    soak.run(seconds=5)
+    assert soak.wrong == []
+    assert soak.syncs["complete"]
+    assert soak.faults.broken

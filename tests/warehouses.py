@@ -17,15 +17,17 @@ import pytest
 import yaml
 
 from sandbox import postgres
-from sandbox.check import received_rows
+from sandbox.check import differences, expected_rows, received_rows
+from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA, warehouse_rows
-from tests.support import ROOT, TAP
+from tests.support import ROOT, finished, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sandbox.check import Rows
     from sandbox.postgres import Database
+    from sandbox.server import Sandbox
 
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
 LOADERS = {loader["name"]: loader for loader in PROJECT["plugins"]["loaders"]}
@@ -34,12 +36,17 @@ RECIPES = (ROOT / "docs/recipes.md").read_text()
 (DUCKDB,) = yaml.safe_load(DUCKDB_RECIPE)
 
 # In the loader's environment: nothing else needs DuckDB.
-READ_DUCKDB = """\
+IN_DUCKDB = """\
 import duckdb, json, sys
-result = duckdb.connect(sys.argv[1], read_only=True).execute(sys.argv[2])
+connection = duckdb.connect(sys.argv[1])
+connection.execute("SET TimeZone = 'America/New_York'")
+for statement in sys.argv[2:]:
+    result = connection.execute(statement)
 names = [column[0] for column in result.description]
 print(json.dumps([dict(zip(names, row)) for row in result.fetchall()], default=str))
 """
+UNDOCUMENTED = "rating"
+"""A field that no document names."""
 
 
 def program(loader: str, name: str | None = None) -> Path:
@@ -50,11 +57,13 @@ def program(loader: str, name: str | None = None) -> Path:
     return path
 
 
-def query_duckdb(path: Path, query: str) -> list[dict[str, Any]]:
-    """The rows of a query on a database that target-duckdb has filled."""
+def query_duckdb(path: Path, *statements: str) -> list[dict[str, Any]]:
+    """Run statements on a database that target-duckdb has filled; gives the rows of the last."""
     done = subprocess.run(  # noqa: S603
-        [program("target-duckdb", "python"), "-c", READ_DUCKDB, path, query], check=True, capture_output=True
-    )
+        [program("target-duckdb", "python"), "-c", IN_DUCKDB, path, *statements],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
 
@@ -68,28 +77,38 @@ class Warehouse:
     rows: Callable[[str], Rows]
 
     def load(self, source: Path, state: Path | None = None) -> Path:
-        """Run `tap-deepconverse | target`; gives a file with the state that the target confirms."""
+        """Run the tap, and load what it has written; gives a file with the state that the target confirms."""
         folder = source.parent
-        settings = folder / f"{self.target}.json"
+        settings, messages, log = folder / f"{self.target}.json", folder / "messages", folder / "log"
         settings.write_text(json.dumps(self.settings))
-        arguments = [str(TAP), "--config", str(source), *(["--state", str(state)] if state else [])]
-        with (
-            tempfile.TemporaryFile("w+") as log,
-            subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log) as tap,  # noqa: S603
-        ):
+        arguments: list[str | Path] = ["--config", source]
+        if state:
+            arguments += ["--state", state]
+        assert finished(start(arguments, messages, log)) == 0, log.read_text()
+        with messages.open("rb") as stdin:
             loaded = subprocess.run(  # noqa: S603
                 [program(self.target), "--config", settings],
-                stdin=tap.stdout, capture_output=True, text=True, check=False, timeout=600,
+                stdin=stdin, capture_output=True, text=True, check=False, timeout=600,
             )  # fmt: skip
-            assert tap.stdout is not None
-            tap.stdout.close()  # so that the tap ends where the target has died
-            tap.wait(600)
-            log.seek(0)
-            sys.stderr.write(log.read() + loaded.stderr)
-            assert (tap.returncode, loaded.returncode) == (0, 0)
+        sys.stderr.write(log.read_text() + loaded.stderr)
+        assert loaded.returncode == 0
+        for path in (messages, log):
+            path.unlink()
         confirmed = folder / "state.json"
         confirmed.write_text(loaded.stdout.splitlines()[-1])
         return confirmed
+
+    def wrong_rows(self, sandbox: Sandbox) -> list[str]:
+        """Where it differs from the source, with what is undocumented or no object where the tap puts it."""
+        found = []
+        for stream in STREAMS:
+            expected = expected_rows(sandbox, stream)
+            for row in expected.values():
+                row["additional_fields"] = {UNDOCUMENTED: row.pop(UNDOCUMENTED)} if UNDOCUMENTED in row else None
+                if not isinstance(row.get("metadata"), dict | None):
+                    row["metadata"] = {"value": row["metadata"]}
+            found += differences(expected, self.rows(stream))
+        return found
 
 
 def defaults(loader: dict[str, Any]) -> dict[str, Any]:
