@@ -62,11 +62,14 @@ def ours(  # noqa: PLR0913
     return " ".join([f"{BIN}/tap-deepconverse", *(f"--{name} {own_folder / name}" for name in files)])
 
 
-def bookmarks(api: Api, moment: int) -> dict[str, Any]:
-    """Write a state with bookmarks of the conversations and nothing else."""
-    bookmark = {"replication_key": ENDPOINTS["conversations"].time, "replication_key_value": iso_time(moment)}
-    partitions = [{"context": {"bot_name": name}, **bookmark} for name in api.data.bot_names]
-    return {"bookmarks": {"conversations": {"partitions": partitions}}}
+def bookmarks(api: Api, moment: int, streams: Collection[str]) -> dict[str, Any]:
+    """Write a state with bookmarks and nothing else."""
+    found = {}
+    for stream in streams:
+        bookmark = {"replication_key": ENDPOINTS[stream].time, "replication_key_value": iso_time(moment)}
+        partitions = [{"context": {"bot_name": name}, **bookmark} for name in api.data.bot_names]
+        found[stream] = {"partitions": partitions}
+    return {"bookmarks": found}
 
 
 def last_state(output: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sandbox.archive import HOURS, Archive
+from sandbox.contract import ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ DAY = 24 * HOUR
 END = 1_790_000_000
 """Where the data ends by default: 2026-09-21, a Monday, in Unix seconds."""
 
+ONE = ("conversations",)
 SHAPES = ("rhythm", "weekend", "campaign", "uniform")
 ORDERS = ("rising", "none")
 
@@ -38,6 +40,7 @@ class Data:
         seed: Another seed gives other data.
         end: Where the data ends, in Unix seconds.
         padding: How many bytes each record has besides.
+        messages: Whether each conversation has a message, at its time.
     """
 
     conversations: int
@@ -48,6 +51,7 @@ class Data:
     seed: int = 4
     end: int = END
     padding: int = 0
+    messages: bool = False
 
     @property
     def start(self) -> int:
@@ -67,7 +71,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a bot, sorted by time.
+    """The records of a stream and bot, sorted by time.
 
     Attributes:
         times: The time of each record, in Unix seconds.
@@ -80,17 +84,21 @@ class Records:
     hashes: list[int]
 
 
-def make_records(data: Data) -> Iterator[tuple[str, Records]]:
-    """Make the records of each bot."""
+def make_records(data: Data) -> Iterator[tuple[str, str, Records]]:
+    """Make the records of each stream and bot."""
     archive, chance = Archive(data.seed), random.Random(data.seed)
     for bot_name in data.bot_names:
-        records = Records(_times(data, chance), [], [])
-        for time in records.times:
-            archive.conversations[bot_name] = {}  # only the JSON is kept
-            record = archive.begin(bot_name, time)
-            records.bodies.append(json.dumps(record).encode())
-            records.hashes.append(crc32(record["_id"].encode()))
-        yield bot_name, records
+        times = _times(data, chance)
+        made = {stream: Records(times, [], []) for stream in (("conversations", "messages") if data.messages else ONE)}
+        for time in times:
+            archive.conversations[bot_name] = archive.messages[bot_name] = {}  # only the JSON is kept
+            conversation = archive.begin(bot_name, time)
+            for stream, records in made.items():
+                is_message = stream == "messages"
+                record = archive.say(bot_name, conversation, time, {"outMsg": "Hi!"}) if is_message else conversation
+                records.bodies.append(json.dumps(record).encode())
+                records.hashes.append(crc32(record[ID].encode()))
+        yield from ((stream, bot_name, records) for stream, records in made.items())
 
 
 def _times(data: Data, chance: random.Random) -> list[int]:

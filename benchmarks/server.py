@@ -34,14 +34,14 @@ class Server:
         self._latency, self._rate = latency, rate
         self._padding = b', "padding": "%b"}' % (b"x" * data.padding) if data.padding else b"}"
         self._is_scattered = data.order == "none"
-        self._records = dict(make_records(data))
+        self._records = {(ENDPOINTS[stream].path, bot): records for stream, bot, records in make_records(data)}
         self._under_way = 0
         self._reset()
 
     def _reset(self) -> None:
         self._answered, self._refused, self._most_under_way = 0, 0, self._under_way
         self._recent: defaultdict[str, deque[float]] = defaultdict(deque)
-        self._orders: dict[tuple[str, int, int], Sequence[int]] = {}
+        self._orders: dict[tuple[str, str, int, int], Sequence[int]] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
@@ -64,7 +64,7 @@ class Server:
             self._under_way += 1
             self._most_under_way = max(self._most_under_way, self._under_way)
             try:
-                body = NO_RECORDS if url.path != PATHS[0] else self._page(query)
+                body = self._page(url.path, query)
                 await asyncio.sleep(self._latency)
                 await _send(writer, "200 OK", body)
             finally:
@@ -74,8 +74,8 @@ class Server:
         """Answer a question of the benchmark's own."""
         if path == "/reset":
             self._reset()
-        if path == "/needed":  # requests and records that a span takes, of all bots together
-            spans = [_span(records, query) for records in self._records.values()]
+        if path == "/needed":  # requests and records that a span takes, of conversations of all bots together
+            spans = [_span(records, query) for (path, _), records in self._records.items() if path == PATHS[0]]
             return [sum(max(1, ceil(len(span) / MOST_PER_PAGE)) for span in spans), sum(map(len, spans))]
         return [self._answered, self._refused, self._most_under_way]
 
@@ -90,22 +90,22 @@ class Server:
         self._answered += 1
         return True
 
-    def _page(self, query: dict[str, str]) -> bytes:
-        records = self._records.get(query["bot_name"])
+    def _page(self, path: str, query: dict[str, str]) -> bytes:
+        records = self._records.get((path, query["bot_name"]))
         if records is None:
             return NO_RECORDS
         first, size = int(query.get("cursor", 0)), int(query.get("per_page", MOST_PER_PAGE))
-        order = self._order(records, query)
+        order = self._order(path, records, query)
         page = b",".join(records.bodies[position][:-1] + self._padding for position in order[first : first + size])
         cursor = b'"%d"' % (first + size) if first + size < len(order) else b"null"
         return b'{"%b": [%b], "%b": %b}' % (DATA.encode(), page, CURSOR.encode(), cursor)
 
-    def _order(self, records: Records, query: dict[str, str]) -> Sequence[int]:
+    def _order(self, path: str, records: Records, query: dict[str, str]) -> Sequence[int]:
         """The positions of a window's records, in the order in which they are sent."""
         span = _span(records, query)
         if not self._is_scattered:
             return span
-        key = query["bot_name"], span.start, span.stop
+        key = path, query["bot_name"], span.start, span.stop
         if key not in self._orders:
             self._orders[key] = sorted(span, key=records.hashes.__getitem__)
         return self._orders[key]
@@ -132,6 +132,7 @@ async def _send(writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
 @click.option("--seed", default=4, show_default=True)
 @click.option("--end", default=END, show_default=True, help="Where the data ends, in Unix seconds.")
 @click.option("--padding", default=0, help="Add so many bytes to each record.")
+@click.option("--messages", default=False, help="Whether each conversation has a message.")
 @click.option("--latency", default=0.0, show_default=True, help="Seconds that an answer takes.")
 @click.option("--rate", default=0, help="Requests allowed in any second, for each endpoint; 0 is no limit.")
 def main(latency: float, rate: int, **description: Any) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from benchmarks.contenders import OTHERS, OURS, bookmarks, last_state, other, ours
-from benchmarks.data import DAY, HOUR, Data
+from benchmarks.data import DAY, HOUR, ONE, Data
 from benchmarks.measure import Cost, in_turns, log, serving
 from sandbox import postgres
 from sandbox.contract import STREAMS
@@ -26,7 +26,6 @@ RATE = 3
 """The API's limit, in requests a second."""
 
 UNLIMITED = 100_000
-ONE = ("conversations",)
 TARGET = Path(".meltano/loaders/target-postgres/venv/bin/target-postgres")
 
 
@@ -49,19 +48,21 @@ def hourly(plan: Plan) -> list[Table]:
     """The run of each hour: it reads a day's lookback and the new hour."""
     busy = replace(plan.data, conversations=37_200, days=2)
     quiet = replace(plan.data, conversations=280, days=2, bots=20)
-    return [_hourly_table(plan, busy), _hourly_table(plan, quiet), _hourly_table(plan, quiet, both_streams=True)]
+    return [_hourly_table(plan, busy), _hourly_table(plan, quiet), _hourly_table(plan, replace(quiet, messages=True))]
 
 
-def _hourly_table(plan: Plan, data: Data, *, both_streams: bool = False) -> Table:
+def _hourly_table(plan: Plan, data: Data) -> Table:
     latency, hour_ago, first_date = 2.0, data.end - HOUR, data.end - 90 * DAY
     start = hour_ago - DAY  # the lookback's
-    streams = STREAMS if both_streams else ONE
+    streams = STREAMS if data.messages else ONE
     with serving(data, latency, RATE) as api:
         # The run of the hour before. It is not counted.
         earlier = Path(plan.folder, "earlier.jsonl")
-        before = ours(api, plan.folder, first_date, streams, end=hour_ago, state=bookmarks(api, hour_ago - HOUR))
+        before = ours(
+            api, plan.folder, first_date, streams, end=hour_ago, state=bookmarks(api, hour_ago - HOUR, streams)
+        )
         log("earlier run", api.measure(f"{before} > {earlier}"))
-        states = {"first run": bookmarks(api, hour_ago), "later runs": last_state(earlier)}
+        states = {"first run": bookmarks(api, hour_ago, streams), "later runs": last_state(earlier)}
         runs = {
             f"{OURS}, {name}": partial(api.measure, ours(api, plan.folder, first_date, streams, state=state))
             for name, state in states.items()
@@ -69,9 +70,9 @@ def _hourly_table(plan: Plan, data: Data, *, both_streams: bool = False) -> Tabl
         costs = in_turns(runs, plan.rounds)
         records, minimum = api.needed(start)[1], api.minimum_time(start)
     bots = f"{data.bots} bots" if data.bots else "1 bot"
-    both = ", and their messages (none)" if both_streams else ""
-    title = f"hourly run, {bots}, {records:,} conversations to read{both}, {latency:g} s per answer"
-    return _limited_table(title, costs | ({} if both_streams else _others(data, latency, start)), minimum)
+    both = " and as many messages" if data.messages else ""
+    title = f"hourly run, {bots}, {records:,} conversations{both} to read, {latency:g} s per answer"
+    return _limited_table(title, costs | ({} if data.messages else _others(data, latency, start)), minimum)
 
 
 def backfill(plan: Plan) -> list[Table]:

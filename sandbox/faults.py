@@ -121,13 +121,14 @@ def leaves_half(answer: Response) -> Response:
     return Response(answer.data[: len(answer.data) // 2], mimetype="application/json")
 
 
-def half_of_the_records(**sign: Any) -> Fault:
+def half_of_the_records(*, is_last: bool = False, **sign: Any) -> Fault:
     """Make a fault that leaves out half of a page's records, and says so in a field beside them."""
 
     def leave_out(answer: Response) -> Response:
         whole = answer.get_json(silent=True) or {}
         records = whole.get(DATA) or []
-        return jsonify({**whole, DATA: records[::2], **sign})
+        cursor = None if is_last else whole.get(CURSOR)
+        return page(records[::2], cursor, **sign)
 
     return leave_out
 
@@ -191,9 +192,9 @@ FAULTS: dict[str, Fault] = {
 PARTS: dict[str, Fault] = {
     "200 with half of the records and an `error`": half_of_the_records(error="shard 3 failed"),
     "200 with half of the records and `errors`": half_of_the_records(errors=[{"message": "shard 3 failed"}]),
-    "200 with half of the records and `timed_out`": half_of_the_records(timed_out=True, cursor=None),
-    "200 with half of the records and `hasMore`, no cursor": half_of_the_records(hasMore=True, cursor=None),
-    "200 with half of the records and a larger `total`, no cursor": half_of_the_records(total=10**6, cursor=None),
+    "200 with half of the records and `timed_out`": half_of_the_records(timed_out=True, is_last=True),
+    "200 with half of the records and `hasMore`, no cursor": half_of_the_records(hasMore=True, is_last=True),
+    "200 with half of the records and a larger `total`, no cursor": half_of_the_records(total=10**6, is_last=True),
     "200 with `success: false`": nothing_but(success=False),
     '200 with the status "error"': nothing_but(status="error"),
     "200 with a `message` and no records": nothing_but(message="try again"),
