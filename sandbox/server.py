@@ -119,13 +119,14 @@ class Behaviour:
         last = end if self.end_inclusive else end - 1
         return (0 if self.edges == "no start_time" else first), (FOR_EVER if self.edges == "no end_time" else last)
 
-    def sort_key(self, record: Record) -> tuple[int, str]:
+    def sort_key(self, stream: str, record: Record) -> tuple[int, str]:
         """Return a record's sort key within a window. The id makes the order total."""
         identity: str = record[ID]
         if self.order == "none":
             return zlib.crc32(identity.encode()), identity
         by, _, direction = self.order.partition("-")
-        moment: int = record["time"] if "time" in record else record["startTime" if by == "start" else "lastActionAt"]
+        times = ENDPOINTS[stream].times
+        moment: int = record[times[0] if by == "start" else times[-1]]
         return (moment if direction == "rising" else -moment), identity
 
 
@@ -250,7 +251,7 @@ class Sandbox:
     ) -> list[tuple[tuple[int, str], Record]]:
         by = self.behaviour.select_by if stream == "conversations" else ENDPOINTS[stream].time
         found = [
-            (self.behaviour.sort_key(record), record)
+            (self.behaviour.sort_key(stream, record), record)
             for record in self.archive.records[stream][query["bot_name"]].values()
             if span[0] <= self.behaviour.time_of(record[by]) <= span[1]
             and query.get("conversation_id") in {None, record.get("conversationId")}

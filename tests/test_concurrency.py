@@ -162,7 +162,7 @@ def test_a_window_that_fails_behind_one_that_hangs_fails_the_run(serve: Serve, w
     over = threading.Event()
 
     def answer(_: Response) -> Response:
-        if request.path == ENDPOINTS["messages"].path:
+        if request.path != ENDPOINTS["conversations"].path:
             return page([])
         if int(asked()["start_time"]) == seconds(12) - 1:
             return error(404, "Bot not found")
