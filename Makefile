@@ -31,7 +31,7 @@ psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 	@$(BIN)/python -m sandbox.demo psql
 
 test: $(PLUGINS) $(MODELS)  ## Run the tests
-	$(BIN)/pytest --numprocesses=$(WORKERS)
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 
 bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap and its alternatives (half an hour or more; ROUNDS=3 is quicker)
 	$(BIN)/python -m benchmarks $(if $(ROUNDS),--rounds=$(ROUNDS))
