@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import click
 from singer_sdk import Stream, Tap
-from singer_sdk.exceptions import ConfigurationError, ConfigValidationError
+from singer_sdk.exceptions import ConfigurationError, ConfigValidationError, FatalAPIError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
 from tap_deepconverse.api.redact import Secret
-from tap_deepconverse.check import Check
+from tap_deepconverse.check import check
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.records.exclude import Exclusion
 from tap_deepconverse.settings import CONFIG_JSONSCHEMA
@@ -169,15 +169,15 @@ class TapDeepConverse(Tap):
     @classmethod
     @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """Test each bot and stream, and print a report; raise `ConnectionTestError` if one cannot be read."""
+        """Test each bot and stream, and print a report; raise `FatalAPIError` if one cannot be read."""
         if value in {CliTestOptionValue.Disabled.value, CliTestOptionValue.Schema.value}:
             super().cb_test(ctx, param, value)
             return
         tap = cls._made(ctx.params["config"])
-        test = Check(tuple(stream(tap) for stream in STREAMS), cls.plugin_version)
-        test.run()
-        click.echo(test.report().encode())
-        test.require_success()
+        report, errors = check([stream(tap) for stream in STREAMS], cls.plugin_version)
+        click.echo(report.encode())
+        if errors:
+            raise FatalAPIError("\n".join(errors))
         ctx.exit()
 
     @classmethod
