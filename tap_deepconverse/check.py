@@ -52,17 +52,17 @@ def check(streams: Sequence[ExportStream], version: str) -> tuple[str, list[str]
     lines = [Line(each["bot_name"], stream, now) for each in streams[0].partitions for stream in streams]
     answers: Answers = defaultdict(set)
     failed: dict[str, list[str]] = defaultdict(list)
-    kinds: list[str] = []
+    alike: dict[str, set[str]] = defaultdict(set)
     step = len(streams) + 1  # each time another bot and another stream: that shows soon whose an error is
     for line in (line for first in range(step) for line in lines[first::step]):
         try:
             line.result = _ask(line, answers)
-            kinds.clear()
+            alike.clear()
         except (SyncError, requests.RequestException) as error:
             line.result = f"error: {describe(error)}"
             failed[describe(error)].append(f"Bot {line.bot_name!r}, stream '{line.stream.name}'")
-            kinds.append(kind_of(error))
-            if kinds[-3:] == 3 * kinds[-1:]:  # the error is everyone's
+            alike[kind_of(error)].add(line.bot_name)
+            if len(alike[kind_of(error)]) == 3:  # noqa: PLR2004 - the error is everyone's
                 break
     for stream in streams:
         stream.endpoint.sessions.close()

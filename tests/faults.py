@@ -337,9 +337,7 @@ HEAD = f"""\
 # Faults, and their outcomes
 
 `make faults` tries each fault against the sandbox, with `concurrency` {" and ".join(map(str, CONCURRENCIES))},
-and writes this table. "Complete" means that every row that arrived equals the source's. A test repeats this, and fails
-if the table differs. The messages are in the log, or are the error that ends the run, with the bot and the stream in
-front; `n` is a number.
+and writes this table, which a test repeats. "Complete" means that every row that arrived equals the source's. `n` is a number.
 
 | fault | how often | outcome | messages |
 | --- | --- | --- | --- |

@@ -95,13 +95,13 @@ def test_an_end_in_the_future_is_replaced_by_the_servers_time(serve: Serve) -> N
 # --- Errors: one bot's or everyone's, in one sentence for each reason ---
 
 
-def test_one_wrong_name_does_not_keep_the_others_from_being_asked(serve: Serve) -> None:
+def test_two_wrong_names_do_not_keep_the_others_from_being_asked(serve: Serve) -> None:
     _, url = serve()
-    report, (error,) = report_of(url, "wrong", "bot")
+    report, (error,) = report_of(url, "wrong", "other", "bot")
     reason = "the API does not accept the request (HTTP 404: Bot not found); check this bot's name in `bot_names`"
     assert all(f"Bot 'wrong', stream '{stream}'" in error for stream in STREAMS)
     assert f": {reason}" in error
-    assert report.count(f"error: {reason}") == BOTH
+    assert report.count(f"error: {reason}") == 2 * BOTH
     assert report.count("  reachable\n") == BOTH
 
 
