@@ -337,7 +337,8 @@ HEAD = f"""\
 # Faults, and their outcomes
 
 `make faults` tries each fault against the sandbox, with `concurrency` {" and ".join(map(str, CONCURRENCIES))},
-and writes this table, which a test repeats. "Complete" means that every row that arrived equals the source's. `n` is a number.
+and writes this table, which a test repeats. "Complete" means that every row that arrived equals the source's. `n` is a
+number.
 
 | fault | how often | outcome | messages |
 | --- | --- | --- | --- |
