@@ -13,7 +13,7 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from typing_extensions import override
 
-from tap_deepconverse.api.errors import raise_for_status
+from tap_deepconverse.api.errors import OtherShapeError, raise_for_status
 from tap_deepconverse.api.redact import own_words
 from tap_deepconverse.api.retry import RetryPolicy
 from tap_deepconverse.bot import BotSync
@@ -21,7 +21,7 @@ from tap_deepconverse.endpoint import Endpoint
 from tap_deepconverse.extract.span import SpanSettings
 from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.conform import Conformer
-from tap_deepconverse.records.page import InvalidPageError, page_of
+from tap_deepconverse.records.page import InvalidPageError, UnknownShapeError, page_of
 from tap_deepconverse.records.warnings import ADDITIONAL, UndocumentedFields
 from tap_deepconverse.settings import parse_date
 from tap_deepconverse.singer.state import Checkpoints
@@ -105,7 +105,8 @@ class ExportStream(RESTStream[str | None]):
             page_of(response)
         except InvalidPageError as error:
             msg = f"{error} (HTTP {response.status_code}: {own_words(response, key)})"
-            raise RetriableAPIError(msg, response) from error
+            kind = OtherShapeError if isinstance(error, UnknownShapeError) else RetriableAPIError
+            raise kind(msg, response) from error
 
     @cached_property
     def endpoint(self) -> Endpoint:

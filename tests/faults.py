@@ -328,8 +328,7 @@ def plainly(line: str) -> str:
     line = line.partition("': ")[2].rstrip(".")
     line = re.sub(r"the window from [-:\dTZ]+ to [-\d]+T[\d:]+Z", "the window", line)
     line = re.sub(r"; retrying in .*", "", line)
-    line = re.sub(r"\b(record|page|pages of|after) \d+", r"\1 n", line)
-    line = re.sub(r" tries in \d+ s", " tries in n s", line)
+    line = re.sub(r"\b(record|page|pages of|after|attempt) \d+", r"\1 n", line)
     return line.replace("|", r"\|")
 
 

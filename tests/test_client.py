@@ -112,8 +112,12 @@ def test_empty_pages_with_a_cursor_are_gone_through(httpserver: HTTPServer) -> N
     ("status", "advice", "body"),
     [
         (401, "check `api_key`, and that your plan includes exports", '{"message": "Said\\n  so"}'),
-        (404, "check this bot's name in `bot_names`, and `api_url`", "Said so"),
-        (418, "check `api_url`", '{"message": "' + 10_000 * "Said so " + '"}'),
+        (404, "check this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`", "Said so"),
+        (
+            418,
+            "check this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`",
+            '{"message": "' + 10_000 * "Said so " + '"}',
+        ),
     ],
 )
 def test_what_the_api_refuses_is_one_sentence(
@@ -131,6 +135,15 @@ def test_what_the_api_refuses_is_one_sentence(
     assert len(sentence) < 450
     assert "Traceback" not in done.log
     assert "s3cret" not in done.log
+    assert sum(request.path == CONVERSATIONS for request, _ in httpserver.log) == 1
+
+
+def test_a_redirect_is_not_followed(httpserver: HTTPServer) -> None:
+    httpserver.expect_request(CONVERSATIONS).respond_with_data(
+        status=302, headers={"Location": "https://elsewhere.example.com/a?b"}
+    )
+    with pytest.raises(FatalAPIError, match=r"\(HTTP 302: FOUND\), and redirects are not followed; check `api_url`\.$"):
+        sync(one_window(httpserver.url_for("")))
     assert sum(request.path == CONVERSATIONS for request, _ in httpserver.log) == 1
 
 
@@ -157,23 +170,16 @@ def test_an_error_repeats_neither_the_key_nor_a_record(
         assert leak not in str(refusal.value) + caplog.text
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "said"),
-    [
-        (400, {"error": {"message": "range must not exceed 7 days"}}, "check `window_days`"),
-        (400, {"message": "The bot is disabled for 30 days"}, "check this bot's name in `bot_names`"),
-        (402, {"message": "Export limit for this billing period reached"}, "check `api_url`"),
-        (400, {"Message": "per_page must be at most 500"}, "check `page_size`"),
-    ],
-)
-def test_what_to_check_follows_from_the_api_s_own_reason(
-    httpserver: HTTPServer, status: int, body: Any, said: str
+@pytest.mark.parametrize("keys", [["conversations", "next"], ["data", "cursor"]])
+def test_an_answer_of_another_shape_ends_the_run_at_the_third_try_and_its_keys_are_said(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, keys: list[str]
 ) -> None:
-    httpserver.expect_request(CONVERSATIONS).respond_with_json(body, status=status)
-    with pytest.raises(FatalAPIError) as refusal:
+    monkeypatch.setattr(ExportStream, "retry_policy", RetryPolicy(first_wait=0.01))
+    httpserver.expect_request(CONVERSATIONS).respond_with_json(dict.fromkeys(keys, "abc"))
+    with pytest.raises(FatalAPIError, match=f"its keys: {', '.join(sorted(keys))} ") as refusal:
         sync(one_window(httpserver.url_for("")))
-    assert said in str(refusal.value)
-    assert ("bot_names" in said) is ("bot_names" in str(refusal.value))
+    assert "HTTP 200: OK" in str(refusal.value)
+    assert len([request for request, _ in httpserver.log if request.path == CONVERSATIONS]) == 3
 
 
 BLOCKED = "<!DOCTYPE html><html><head><title>Attention Required! | Cloudflare</title></head><body>no</body></html>"
@@ -240,7 +246,7 @@ def test_a_bot_that_has_been_filled_may_be_quiet(httpserver: HTTPServer, caplog:
 
 def test_no_server_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExportStream, "retry_policy", NO_RETRIES)
-    with pytest.raises(FatalAPIError, match=r"^Bot .*: the API's host refuses the connection.*\.$"):
+    with pytest.raises(FatalAPIError, match=r"^Bot .*: the connection to the API failed \(Connection refused\).*\.$"):
         sync(config_for("http://127.0.0.1:1"))
 
 
@@ -255,7 +261,7 @@ def test_an_outage_that_outlasts_the_retries_is_said_in_a_sentence_and_the_next_
     with pytest.raises(
         FatalAPIError,
         match=r"^Bot 'bot', stream 'conversations': .* \(HTTP 503: Service Unavailable\); "
-        r"see https://deepconverse.statuspage.io; failed after \d+ tr.* in 0 s; "
+        r"failed after 0 s \(attempt \d+\); see https://deepconverse.statuspage.io; "
         r"the next run goes on from the last checkpoint\.$",
     ):
         run_into(writer, config)

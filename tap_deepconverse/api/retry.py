@@ -20,6 +20,7 @@ from tap_deepconverse.api.errors import (
     TEMPORARY,
     APIError,
     MayBeTooLargeError,
+    OtherShapeError,
     StoppedError,
     describe,
     is_transient,
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 
     from tap_deepconverse.api.rate_limit import RateLimiter
 
-FAILURES_OF_SIZE = 3  # of a request after which its page may be too large
-TRIES_OF_REFUSED = 3  # again, after 401 or 403 from an endpoint that accepted the key before: a firewall's hiccup
+    Clock = Callable[[], float]
+
+FEW = 2  # retries of what is probably no outage, in some seconds
 SECONDS_BETWEEN_WARNINGS = 60.0
 QUIET_SECONDS = 10.0  # a request that is rate limited for a shorter time is no reason to warn
 
@@ -47,8 +49,8 @@ class RetryPolicy:
     The waits double, up to `longest_wait`, until the total is over. `Retry-After` overrides them.
 
     Attributes:
-        total: From the first failure to the start of the last attempt, or longer if `Retry-After` says so. An attempt
-            that has begun is not cut short: without responses, an outage lasts longer by two read timeouts at most.
+        total: From the end of the first attempt to the start of the last, or longer if `Retry-After` says so. No
+            attempt is cut short: where nothing answers, these two take a timeout each.
         jitter: Largest random share added to a wait, so that the workers do not all retry at once.
     """
 
@@ -60,14 +62,10 @@ class RetryPolicy:
 
 @dataclass
 class _Request:
-    """A request that is sent until its response comes."""
-
     where: str
     is_patient: bool
-    wait: float
-    tries: int = 0
-    refusals: int = 0
-    failures_of_size: int = 0
+    failures: int = 0
+    few: int = 0  # failures that are retried only a few times
     failing_since: float = math.inf
 
 
@@ -80,15 +78,11 @@ class Retry:
     """
 
     def __init__(
-        self,
-        limiter: RateLimiter,
-        logger: logging.Logger,
-        policy: RetryPolicy | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, limiter: RateLimiter, logger: logging.Logger, policy: RetryPolicy, clock: Clock = time.monotonic
     ) -> None:
         self._limiter = limiter
         self._logger = logger
-        self._policy = policy or RetryPolicy()
+        self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
         self._failing_since = math.inf  # the first failure of any request after the latest success
@@ -106,15 +100,12 @@ class Retry:
             where: The bot, the stream and the window, for the log.
             patient: Whether to retry for the policy's total, or only a few times if the page may be too large.
 
-        Returns:
-            The response.
-
         Raises:
             APIError: If a retry cannot help, or the policy allows no more attempts.
             MayBeTooLargeError: If a smaller page may work.
             StoppedError: If the sync is over.
         """
-        request = _Request(where, patient, self._policy.first_wait)
+        request = _Request(where, patient)
         while True:
             sent = self._clock()
             try:
@@ -134,57 +125,55 @@ class Retry:
     def _wait_after(self, error: Exception, request: _Request) -> float:
         """Return the seconds to wait until the next attempt; raise if there is none."""
         now = self._clock()
-        request.tries += 1
-        request.failing_since = min(request.failing_since, now)
         if is_transient(error):
             self._failing_since = min(self._failing_since, now)
-        failed_for = now - min(request.failing_since, self._failing_since)
-        if final := self._final_error(error, request, failed_for):
-            self._is_warned = False  # what has failed for good does not answer again
-            raise final from (None if final is error else error)
-        response = getattr(error, "response", None)
+        request.failing_since = min(request.failing_since, self._failing_since, now)
+        request.failures += 1
+        failed_for = now - request.failing_since
         left = self._policy.total - failed_for
+        most, final = self._verdict(error, request, in_words(failed_for))
+        if most <= FEW:
+            request.few += 1
+        if left <= 0 or request.few > most:
+            self._is_warned = False  # what has failed for good does not answer again
+            raise final
+        response = getattr(error, "response", None)
         asked = retry_after(response)
-        wait = (asked or min(request.wait, left)) * random.uniform(1, 1 + self._policy.jitter)  # noqa: S311
-        request.wait = min(2 * request.wait, self._policy.longest_wait)
+        backoff = min(self._policy.first_wait * 2 ** (request.failures - 1), self._policy.longest_wait)
+        jitter = random.uniform(1, 1 + self._policy.jitter)  # noqa: S311
+        wait = asked * jitter or min(backoff * jitter, left)
         is_limit = response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS
         if asked or is_limit:
             self._limiter.pause(wait)
-        what = f"{request.where}: {describe(error)}; retrying in {wait:.1f} s (attempt {request.tries + 1})"
         level = logging.INFO if is_limit and failed_for + wait < QUIET_SECONDS else logging.WARNING
         if now - self._logged_at.get(level, -math.inf) < SECONDS_BETWEEN_WARNINGS:
             level = logging.DEBUG
         self._logged_at[level] = now
         self._is_warned |= level == logging.WARNING
+        what = f"{request.where}: {describe(error)}; retrying in {wait:.1f} s (attempt {request.failures + 1})"
         until = datetime.now(UTC) + timedelta(seconds=max(wait, left))
         self._logger.log(level, "%s, until about %s UTC", what, f"{until:%Y-%m-%d %H:%M:%S}")
         return wait
 
-    def _final_error(self, error: Exception, request: _Request, failed_for: float) -> Exception | None:
-        """Return the error that ends the request, or None if it is sent again."""
-        is_over = failed_for >= self._policy.total
+    def _verdict(self, error: Exception, request: _Request, failed_for: str) -> tuple[float, Exception]:
+        """Return how often to retry errors of this sort, within the total, and the error to raise after that."""
+        said = describe(error)
+        is_first = self._limiter.last_success_at is None
         if not is_transient(error):
-            request.refusals += 1
-            was_accepted = kind_of(error) in {"401", "403"} and self._limiter.last_success_at is not None
-            if was_accepted and request.refusals <= TRIES_OF_REFUSED and not is_over:
-                return None
-            return error if isinstance(error, APIError) else APIError(describe(error), kind_of(error))
+            is_hiccup = kind_of(error) in {"401", "403"} and not is_first  # of a firewall: the key is fine
+            final = error if isinstance(error, APIError) else APIError(said, kind_of(error))
+            return FEW if is_hiccup else 0, final
+        if isinstance(error, OtherShapeError) and is_first:
+            return FEW, APIError(said, type(error).__name__)
         if may_be_page_size(error) and not request.is_patient:
-            request.failures_of_size += 1
-            if is_over or request.failures_of_size >= FAILURES_OF_SIZE:
-                return MayBeTooLargeError(f"{describe(error)}, repeatedly: the page may be too large", TEMPORARY)
-        if not is_over:
-            return None
-        response = getattr(error, "response", None)
-        see = "" if response is None or response.ok else "; see https://deepconverse.statuspage.io"
-        tries = "1 try" if request.tries == 1 else f"{request.tries} tries"
-        ending = f"failed after {tries} in {in_words(failed_for)}; {GOES_ON}"
-        return APIError(f"{describe(error)}{see}; {ending}", TEMPORARY)
+            return FEW, MayBeTooLargeError(f"{said}, repeatedly: the page may be too large", TEMPORARY)
+        over = f"failed after {failed_for} (attempt {request.failures}); see https://deepconverse.statuspage.io"
+        return math.inf, APIError(f"{said}; {over}; {GOES_ON}", TEMPORARY)
 
     def _succeeded(self, request: _Request) -> None:
         """Log that it is over: at the first success of a request that failed before."""
-        if request.tries and self._is_warned:
-            seconds = in_words(self._clock() - min(request.failing_since, self._failing_since))
+        if request.failures and self._is_warned:
+            seconds = in_words(self._clock() - request.failing_since)
             self._logger.warning("%s: the API answers again, after %s", request.where, seconds)
             self._is_warned = False
         self._failing_since = math.inf

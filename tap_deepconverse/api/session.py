@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from singer_sdk.exceptions import ConfigurationError
 from typing_extensions import override
-from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from tap_deepconverse.api.errors import PageTooLargeError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MOST_CONNECTIONS = 32  # of one host that are kept open: as many as the largest `concurrency`
 LARGEST_ANSWER = 1 << 28  # bytes, decompressed; the documented 1000 records take a few million
 LONGEST_ANSWER = 10  # times the timeout, for the whole response
-LONGEST_TIMEOUT = 86_400  # seconds: sockets take no timeout of any length
-LONGEST_CONNECT = 15  # seconds, in which a lost packet is sent again four times
+LONGEST_CONNECT = 15  # seconds for each address of the host; a lost packet is sent again four times
 PIECE = 1 << 14  # bytes to read at once; they may decompress to a thousand times as many
-
-
-class UnusableCertificatesError(ConfigurationError):
-    """The CA bundle named in the environment cannot be used."""
 
 
 class Session(requests.Session):
     """A session that limits each response and follows no redirect: `requests` would send the key along."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._clock = clock
 
     @override
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -48,11 +36,10 @@ class Session(requests.Session):
             PageTooLargeError: If the response is larger than any page.
             ReadTimeout: If it takes too long.
         """
-        seconds = min(kwargs["timeout"], LONGEST_TIMEOUT)
-        response = super().send(
-            request, **{**kwargs, "stream": True, "timeout": (min(seconds, LONGEST_CONNECT), seconds)}
-        )
-        deadline = self._clock() + LONGEST_ANSWER * seconds
+        seconds = kwargs["timeout"]
+        timeouts = (min(seconds, LONGEST_CONNECT), seconds)
+        response = super().send(request, **{**kwargs, "stream": True, "timeout": timeouts})
+        deadline = time.monotonic() + LONGEST_ANSWER * seconds
         content = bytearray()
         try:
             # Not `iter_content`: it waits for a full piece.
@@ -61,12 +48,10 @@ class Session(requests.Session):
                 if len(content) > LARGEST_ANSWER:
                     msg = f"the response is larger than {LARGEST_ANSWER // (1 << 20)} MB"
                     raise PageTooLargeError(msg)
-                if self._clock() > deadline:
+                if time.monotonic() > deadline:
                     raise requests.ReadTimeout(request=request)
         except ReadTimeoutError as error:
             raise requests.ReadTimeout(error, request=request) from error
-        except DecodeError as error:
-            raise requests.exceptions.ContentDecodingError(error, request=request) from error
         except HTTPError as error:
             raise requests.exceptions.ChunkedEncodingError(error, request=request) from error
         finally:
@@ -87,25 +72,29 @@ class Sessions:
     proxy: otherwise the request would leave the machine.
 
     Raises:
-        UnusableCertificatesError: If the CA bundle does not exist or holds no certificates.
+        ConfigurationError: If the CA bundle does not exist or holds no certificates.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, url: str) -> None:
         self._adapter = HTTPAdapter(pool_maxsize=MOST_CONNECTIONS)
-        self._is_plain = urlsplit(url).scheme == "http"
-        self._verify: bool | str | None = True
-        if not self._is_plain:
-            # The SDK sends prepared requests, for which `requests` does not look for a CA bundle.
-            self._verify = requests.Session().merge_environment_settings(url, {}, None, None, None)["verify"]
-        if isinstance(self._verify, str):
-            _check_certificates(self._verify)
+        self._is_plain = url.startswith("http:")
+        # `requests` does not look for a CA bundle where a request is prepared.
+        self._bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        try:
+            if self._bundle and not (self._is_plain or Path(self._bundle).is_dir()):
+                ssl.create_default_context(cafile=self._bundle)
+        except OSError as error:
+            msg = (
+                f"The file {self._bundle} cannot be used ({error.strerror}): the environment's REQUESTS_CA_BUNDLE (or "
+                "CURL_CA_BUNDLE) must name a file of CA certificates in PEM format."
+            )
+            raise ConfigurationError(msg) from None
 
     def new(self) -> requests.Session:
         """Return a session: one for each window, whose pages may belong to a cookie."""
-        session = Session(self._clock)
+        session = Session()
         session.trust_env = not self._is_plain
-        session.verify = self._verify
+        session.verify = self._bundle or True
         session.mount("https://", self._adapter)
         session.mount("http://", self._adapter)
         return session
@@ -113,16 +102,3 @@ class Sessions:
     def close(self) -> None:
         """Close the connections that no request uses."""
         self._adapter.close()
-
-
-def _check_certificates(path: str) -> None:
-    try:
-        if not Path(path).is_dir():
-            ssl.create_default_context(cafile=path)
-    except OSError as error:
-        reason = "is not there" if isinstance(error, FileNotFoundError) else "holds no certificates that can be read"
-        msg = (
-            f"The file {path} {reason}: the environment's REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file of "
-            "CA certificates in PEM format."
-        )
-        raise UnusableCertificatesError(msg) from None

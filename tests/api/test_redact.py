@@ -11,7 +11,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.api.redact import LONGEST_QUOTE, Secret, is_of_firewall, one_line, own_words, redirect_target
+from tap_deepconverse.api.redact import LONGEST_QUOTE, Secret, is_of_firewall, one_line, own_words
 
 KEY = "S3CRET+/=&key"
 
@@ -32,9 +32,8 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
         ('{"message": "a\\n  b\\u001b[31m\\u2028c"}', "a b[31m c"),
         (f'{{"message": "No {KEY} here"}}', "No *** here"),
         (f'{{"message": "No {quote(KEY, safe="")} here"}}', "No *** here"),
-        (f'{{"message": "No {quote(KEY, safe="").lower().replace("s3cret", "S3CRET")} here"}}', "No *** here"),
+        ('{"errors": [{"message": "No S3CRET+"}, 7, {"detail": "too\\nlong"}]}', "No *** too long"),
         (f"No {html.escape(KEY)} here", "No *** here"),
-        (f"No {KEY.replace('/', '&#47;').replace('=', '&#x3D;')} here", "No *** here"),
         (f"No {KEY.replace('&', chr(92) + 'u0026')} here", "No *** here"),
         (f"No {KEY[:4]}\u200b{KEY[4:]} here", "No *** here"),
         ("no healthy upstream\r\n", "no healthy upstream"),
@@ -44,14 +43,14 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
         ('{"error": {"text": "secret"}}', "Bad Gateway"),
         ('{"errors": [{"text": "secret"}, 7, null]}', "Bad Gateway"),
         ('{"data": {"message": "secret"}}', "Bad Gateway"),
-        (b'{"error":' * 100 + b'"secret"' + b"}" * 100, "Bad Gateway"),
+        (b'{"error":' * 100_000 + b'"secret"' + b"}" * 100_000, "Bad Gateway"),
         ('{"message": "', "Bad Gateway"),
         ('["secret"]', "Bad Gateway"),
         ('"secret"', "Bad Gateway"),
         (b"a\xff\xfe", "a\ufffd\ufffd"),
         (b"", "Bad Gateway"),
-        (b'{"a":' * 100_000, "Bad Gateway"),
-        (b"a" * 2_000_000, "Bad Gateway"),
+        (b'{"message": "secret", "a": "' + b"a" * 1_000_000 + b'"}', "Bad Gateway"),
+        ("word " * 1_000, "word " * 39 + "word…"),
     ],
 )
 def test_of_an_error_its_message_is_repeated_and_nothing_that_may_be_a_record(body: Any, said: str) -> None:
@@ -82,20 +81,11 @@ def test_the_reason_is_found_in_whatever_form_an_error_has(body: str) -> None:
     assert own_words(answer(body), KEY) == "no such bot"
 
 
-def test_several_reasons_are_one_line() -> None:
-    body = f'{{"errors": [{{"message": "no {KEY}"}}, {{"detail": "too\\nlong"}}, "{"x" * 500}"]}}'
-    said = own_words(answer(body), KEY)
-    assert said.startswith("no ***; too long; xxx")
-    assert len(said) == LONGEST_QUOTE
-
-
 @pytest.mark.parametrize(
     ("body", "is_firewall"),
     [
         ("<html>", True),
         ("\r\n<!DOCTYPE html>\n<html lang='en'>", True),
-        ("<!-- a comment --> <Head>", True),
-        ("\ufeff<html>", True),
         ("error code: 1020", True),
         ("<Error><Code>AccessDenied</Code></Error>", False),
         ('{"message": "<html>"}', False),
@@ -113,18 +103,6 @@ def test_what_is_no_error_is_not_repeated_unless_it_says_message() -> None:
     assert own_words(answer('{"message": "Limit Exceeded"}', 200, "OK"), KEY) == "Limit Exceeded"
 
 
-@pytest.mark.parametrize("key", ["k%41y-secret", "a&amp;b-secret", 'say "secret"'[4:]])
-def test_a_key_that_looks_encoded_is_not_repeated(key: str) -> None:
-    for body in (f"No {key} here", f"No {quote(key, safe='')} here", f"No {html.escape(key)} here"):
-        assert own_words(answer(body), key) == "No *** here"
-
-
-def test_a_long_error_is_cut() -> None:
-    said = own_words(answer("word " * 1_000), KEY)
-    assert len(said) == LONGEST_QUOTE
-    assert said.endswith("word…")
-
-
 @given(st.text(), st.text(), st.text("abcdefghijklmnopqrstuvwxyz0123456789-_+/=&<>'\"\\%", min_size=8))
 def test_whatever_is_said_is_a_line_without_the_key(before: str, after: str, key: str) -> None:
     for body in (before + key + after, json.dumps({"message": before + key + after}), before + quote(key) + after):
@@ -133,25 +111,6 @@ def test_whatever_is_said_is_a_line_without_the_key(before: str, after: str, key
         assert len(line) <= LONGEST_QUOTE
         assert "".join(line.split("\n")) == line
         assert line.isprintable()
-
-
-@pytest.mark.parametrize(
-    ("location", "said"),
-    [
-        ("https://elsewhere.example.com/login?token=x#y", "https://elsewhere.example.com/login"),
-        ("https://user:password@elsewhere.example.com:8443/", "https://elsewhere.example.com:8443/"),
-        ("//elsewhere.example.com/a", "//elsewhere.example.com/a"),
-        ("//user@elsewhere.example.com/a", "//elsewhere.example.com/a"),
-        ("/login", "/login"),
-        ("https://elsewhere.example.com/a\n?b", "https://elsewhere.example.com/a"),
-        ("?a=b", "itself"),
-        ("http://[", "http://["),
-        ("http://host:port/", "http://host:port/"),
-        (f"https://host/{KEY}", "https://host/***"),
-    ],
-)
-def test_where_a_redirect_points_is_said_less_what_may_be_secret(location: str, said: str) -> None:
-    assert redirect_target(answer("", 302, Location=location), KEY) == said
 
 
 def test_a_secret_is_what_it_is_but_does_not_show() -> None:
