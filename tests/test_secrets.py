@@ -165,7 +165,7 @@ def test_the_key_is_sent_to_no_other_host(serve: Serve) -> None:
     sandbox, url = serve()
     place = there + ENDPOINTS["conversations"].path
     sandbox.fault = says("", 307, Location=place)
-    with pytest.raises(FatalAPIError, match=f"the API redirects to {place}"):
+    with pytest.raises(FatalAPIError, match="redirects are not followed"):
         sync(one_window(url))
     assert sandbox.requests
     assert elsewhere.requests == []

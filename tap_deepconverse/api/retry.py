@@ -131,7 +131,7 @@ class Retry:
         request.failures += 1
         failed_for = now - request.failing_since
         left = self._policy.total - failed_for
-        most, final = self._verdict(error, request, in_words(failed_for))
+        most, final = self._verdict(error, request, failed_for)
         if most <= FEW:
             request.few += 1
         if left <= 0 or request.few > most:
@@ -155,7 +155,7 @@ class Retry:
         self._logger.log(level, "%s, until about %s UTC", what, f"{until:%Y-%m-%d %H:%M:%S}")
         return wait
 
-    def _verdict(self, error: Exception, request: _Request, failed_for: str) -> tuple[float, Exception]:
+    def _verdict(self, error: Exception, request: _Request, failed_for: float) -> tuple[float, Exception]:
         """Return how often to retry errors of this sort, within the total, and the error to raise after that."""
         said = describe(error)
         is_first = self._limiter.last_success_at is None
@@ -165,9 +165,12 @@ class Retry:
             return FEW if is_hiccup else 0, final
         if isinstance(error, OtherShapeError) and is_first:
             return FEW, APIError(said, type(error).__name__)
-        if may_be_page_size(error) and not request.is_patient:
+        is_outage = request.failures == 1 and failed_for >= self._policy.total  # others have failed for so long
+        if may_be_page_size(error) and not (request.is_patient or is_outage):
             return FEW, MayBeTooLargeError(f"{said}, repeatedly: the page may be too large", TEMPORARY)
-        over = f"failed after {failed_for} (attempt {request.failures}); see https://deepconverse.statuspage.io"
+        over = (
+            f"failed after {in_words(failed_for)} (attempt {request.failures}); see https://deepconverse.statuspage.io"
+        )
         return math.inf, APIError(f"{said}; {over}; {GOES_ON}", TEMPORARY)
 
     def _succeeded(self, request: _Request) -> None:

@@ -19,22 +19,18 @@ class Time(threading.Event):
         when_waiting: Called once, in the next wait.
     """
 
-    def __init__(self, late: float = 0.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.seconds = 1_000.0
         self.when_waiting: Callable[[], object] | None = None
-        self._late = late
-        self._waits = 0
 
     def __call__(self) -> float:
         return self.seconds
 
     @override
     def wait(self, timeout: float | None = None) -> bool:
-        """Let as much time pass, and every second time some more, as on a busy machine."""
         if call := self.when_waiting:
             self.when_waiting = None
             call()
-        self._waits += 1
-        self.seconds += (timeout or 0.0) + self._late * (self._waits % 2)
+        self.seconds += timeout or 0.0
         return self.is_set()

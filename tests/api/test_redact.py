@@ -27,7 +27,6 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('{"message": "Forbidden"}', "Forbidden"),
         ('{"message": "Forbidden", "data": [{"text": "secret"}]}', "Forbidden"),
         ('{"message": "a\\n  b\\u001b[31m\\u2028c"}', "a b[31m c"),
         (f'{{"message": "No {KEY} here"}}', "No *** here"),
@@ -40,12 +39,10 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
         ('upstream said {"text": "secret"}', "upstream said"),
         ('{"reason": "secret"}', "Bad Gateway"),
         ('{"message": {"text": "secret"}}', "Bad Gateway"),
-        ('{"error": {"text": "secret"}}', "Bad Gateway"),
         ('{"errors": [{"text": "secret"}, 7, null]}', "Bad Gateway"),
         ('{"data": {"message": "secret"}}', "Bad Gateway"),
         (b'{"error":' * 100_000 + b'"secret"' + b"}" * 100_000, "Bad Gateway"),
         ('{"message": "', "Bad Gateway"),
-        ('["secret"]', "Bad Gateway"),
         ('"secret"', "Bad Gateway"),
         (b"a\xff\xfe", "a\ufffd\ufffd"),
         (b"", "Bad Gateway"),
@@ -60,18 +57,14 @@ def test_of_an_error_its_message_is_repeated_and_nothing_that_may_be_a_record(bo
 @pytest.mark.parametrize(
     "body",
     [
-        '{"message": "no such bot"}',
         '{"Message": "no such bot"}',
         '{"error": "no such bot"}',
-        '{"error": {"message": "no such bot"}}',
         '{"error": {"code": 7, "Message": "no such bot"}}',
-        '{"errors": [{"message": "no such bot"}]}',
         '{"errors": [{"detail": "no such bot", "title": "Not Found"}]}',
         '{"errors": ["no such bot"]}',
         '{"errors": {"message": ["no such bot"]}}',
         '{"detail": "no such bot"}',
         '{"detail": [{"loc": ["query"], "msg": "no such bot"}]}',
-        '{"message": "", "error": "no such bot"}',
         '{"message": null, "error": "no such bot"}',
         '{"error": "Bad Request", "message": "no such bot"}',
         "<html><head><TITLE lang='en'>no such\nbot</TITLE></head><body>secret</body></html>",
@@ -81,25 +74,15 @@ def test_the_reason_is_found_in_whatever_form_an_error_has(body: str) -> None:
     assert own_words(answer(body), KEY) == "no such bot"
 
 
-@pytest.mark.parametrize(
-    ("body", "is_firewall"),
-    [
-        ("<html>", True),
-        ("\r\n<!DOCTYPE html>\n<html lang='en'>", True),
-        ("error code: 1020", True),
-        ("<Error><Code>AccessDenied</Code></Error>", False),
-        ('{"message": "<html>"}', False),
-        ("", False),
-    ],
-)
-def test_what_a_firewall_answers_is_told_from_what_the_api_does(body: str, is_firewall: bool) -> None:  # noqa: FBT001
-    assert is_of_firewall(answer(body)) is is_firewall
+@pytest.mark.parametrize("body", ["<html>", "\r\n<!DOCTYPE html>\n<html lang='en'>", "error code: 1020"])
+def test_what_a_firewall_answers_is_told_from_what_the_api_does(body: str) -> None:
+    assert is_of_firewall(answer(body))
+    assert not is_of_firewall(answer(json.dumps({"message": body})))
 
 
 def test_what_is_no_error_is_not_repeated_unless_it_says_message() -> None:
     assert own_words(answer("secret", 200, "OK"), KEY) == "OK"
     assert own_words(answer('{"detail": "secret", "title": "secret", "msg": "secret"}', 200, "OK"), KEY) == "OK"
-    assert own_words(answer('{"error": {"detail": "Limit Exceeded"}}', 200, "OK"), KEY) == "Limit Exceeded"
     assert own_words(answer('{"message": "Limit Exceeded"}', 200, "OK"), KEY) == "Limit Exceeded"
 
 
