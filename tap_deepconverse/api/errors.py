@@ -159,7 +159,7 @@ def _reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None and not re.search(LASTING, reason):
         refusal = re.match(r"Tunnel connection failed: \d+", str(cause))
-        reason = refusal[0] if refusal else getattr(cause, "strerror", None) or type(cause).__name__
+        reason = refusal[0] if refusal else str(getattr(cause, "strerror", None) or type(cause).__name__)
         cause = cause.__cause__ or cause.__context__
     return reason
 

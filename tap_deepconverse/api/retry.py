@@ -97,7 +97,7 @@ class Retry:
         Args:
             send: Sends the request once; raises if the response is an error.
             stopped: Set when the sync is over.
-            where: The bot, the stream and the window, for the log.
+            where: The bot and the stream, for the log.
             patient: Whether to retry for the policy's total, or only a few times if the page may be too large.
 
         Raises:
