@@ -50,7 +50,8 @@ class RetryPolicy:
 
     Attributes:
         total: From the end of the first attempt to the start of the last, or longer if `Retry-After` says so. No
-            attempt is cut short: where nothing answers, these two take a timeout each.
+            attempt is cut short: where nothing answers, these two take a timeout each. A request that begins when
+            nothing has come for so long is sent once.
         jitter: Largest random share added to a wait, so that the workers do not all retry at once.
     """
 

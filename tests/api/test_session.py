@@ -202,8 +202,9 @@ def test_an_address_that_swallows_packets_is_not_waited_for_without_end() -> Non
             waiting = queue.enter_context(socket.socket())
             waiting.setblocking(False)  # noqa: FBT003
             waiting.connect_ex(server.getsockname())
-        with pytest.raises(requests.ConnectTimeout):
+        with pytest.raises(requests.ConnectTimeout) as error:
             asked(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=0.2)
+    assert "failed (TimeoutError); check the network" in describe(error.value)
 
 
 def test_an_answer_that_is_larger_than_any_page_is_not_taken_into_memory(httpserver: HTTPServer) -> None:
