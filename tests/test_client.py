@@ -108,11 +108,18 @@ def test_empty_pages_with_a_cursor_are_gone_through(httpserver: HTTPServer) -> N
     assert len(sync(answer_with(httpserver)).records("conversations")) == 2
 
 
+REFUSED = "check this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`"
+
+
 @pytest.mark.parametrize(
     ("status", "advice", "body"),
     [
         (401, "check `api_key`, and that your plan includes exports", '{"message": "Said\\n  so"}'),
-        (404, "check this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`", "Said so"),
+        (
+            404,
+            "check this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`",
+            "Said so",
+        ),
         (
             418,
             "check this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`",
