@@ -12,14 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.logging import ConsoleFormatter, StructuredFormatter
 
 from tap_deepconverse.singer.writer import PageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import click
 
@@ -99,12 +98,13 @@ def stop(signal_number: int, writer: Any) -> None:
 # --- The log ---
 
 OWN_LEVEL, ANY_LEVEL, CONFIG = "TAP_DEEPCONVERSE_LOGLEVEL", "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"
-METRICS = "singer_sdk.metrics"
 QUIET = {
     "urllib3": logging.ERROR,  # logs malformed headers, and URLs with cursors, which may hold parts of a record
+    "singer_sdk.metrics": logging.WARNING,
     "singer_sdk.mapper": logging.INFO,  # logs at DEBUG the result of a filter for a record
 }
 """The lowest level at which each library may log."""
+SDK_FORMATTERS = (ConsoleFormatter, StructuredFormatter)
 
 
 def set_up_log(make_command: Callable[[], click.Command]) -> click.Command:
@@ -125,10 +125,10 @@ def set_up_log(make_command: Callable[[], click.Command]) -> click.Command:
     os.environ[OWN_LEVEL] = level
     try:
         command = make_command()
-    except Exception as error:  # noqa: BLE001  a configuration may name any class
+    except Exception as error:  # noqa: BLE001  a configuration may name any class; the message may quote it
         msg = (
             f"{CONFIG} in the environment must name a YAML or JSON file for Python's `logging.config.dictConfig`: "
-            f"{os.environ.get(CONFIG)} cannot be used ({_reason(error)})."
+            f"{os.environ.get(CONFIG)} cannot be used ({type(error.__cause__ or error).__name__})."
         )
         raise ConfigurationError(msg) from None
     logging.getLogger(NAME).disabled = False  # `disable_existing_loggers` is true by default
@@ -137,50 +137,18 @@ def set_up_log(make_command: Callable[[], click.Command]) -> click.Command:
     return command
 
 
-def _reason(error: Exception) -> str:
-    """Return what is wrong with a logging configuration, without quoting it: it may be the settings, with the key."""
-    cause = error.__cause__ or error
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror if cause is error else f"{cause.strerror}: {cause.filename}"
-    # Python's message names a part of the configuration, such as "Unable to configure handler 'console'".
-    return str(error) if str(error).startswith("Unable to configure") else type(error).__name__
-
-
 def quiet_libraries() -> None:
-    """Keep libraries from logging cursors, records, and metrics that the logging configuration does not name."""
+    """Keep libraries from logging cursors, records, and metrics of each burst of pages."""
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
-    metrics: Any = {"level": "WARNING"}
-    with suppress(Exception):
-        metrics = yaml.safe_load(Path(os.environ[CONFIG]).read_text(encoding="utf-8"))["loggers"][METRICS]
-    logging.getLogger(METRICS).setLevel((metrics or {}).get("level", "NOTSET"))
 
 
 def show_error(sentence: str) -> None:
-    """Write an error to standard error, and log it to whatever else the log goes to: files, for example."""
-    record = logging.makeLogRecord({"name": NAME, "levelno": logging.ERROR, "levelname": "ERROR", "msg": sentence})
-    text = sentence
-    for handler in _handlers(logging.getLogger(NAME)):
-        if not _writes_to_stderr(handler):
-            if record.levelno >= handler.level:
-                handler.handle(record)
-        elif isinstance(handler.formatter, ConsoleFormatter | StructuredFormatter):
-            text = handler.format(record)
-    with suppress(AttributeError, OSError, ValueError):
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
-
-
-def _handlers(logger: logging.Logger) -> Iterator[logging.Handler]:
-    yield from logger.handlers
-    if logger.propagate and logger.parent:
-        yield from _handlers(logger.parent)
-
-
-def _writes_to_stderr(handler: Any) -> bool:
-    stream = getattr(getattr(handler, "target", handler), "stream", None)  # of a `MemoryHandler`, its target's
-    if stream is None:
-        return False
-    with suppress(AttributeError, OSError, ValueError):
-        return stream in {sys.stderr, sys.__stderr__} or os.path.sameopenfile(stream.fileno(), 2)
-    return False
+    """Log an error, and write it to standard error too unless the SDK's own log is there."""
+    logger = logging.getLogger(NAME)
+    logger.error("%s", sentence)
+    own = [each for each in logging.getLogger().handlers if isinstance(each.formatter, SDK_FORMATTERS)]
+    if not (own and logger.isEnabledFor(logging.ERROR)):
+        with suppress(AttributeError, OSError, ValueError):
+            sys.stderr.write(f"{sentence}\n")
+            sys.stderr.flush()

@@ -68,7 +68,7 @@ class _State(Struct, forbid_unknown_fields=True):
 
 
 def _read(value: Any, form: type[Form]) -> Form:
-    """Read a part of a state; raise `msgspec.ValidationError`, which names the place."""
+    """Raise `msgspec.ValidationError`, which names the place."""
     return msgspec.convert(value, form, dec_hook=_read_moment)
 
 
@@ -127,14 +127,17 @@ def _check_partitions(stream_state: Any) -> None:
 
 @dataclass(frozen=True)
 class Resume:
-    """Where the last run of a bot has come to."""
+    """Where the last run of a bot has come to.
+
+    Attributes:
+        bookmark: The newest time of a record.
+        complete_until: The time up to which everything has been read.
+        per_hour: Records of the last week, by the start of the hour in Unix seconds.
+    """
 
     bookmark: datetime | None = None
-    """The newest time of a record."""
     complete_until: datetime | None = None
-    """The time up to which everything has been read."""
-    per_hour: dict[int, int] = field(default_factory=dict)
-    """Records of the last week, by the start of the hour in Unix seconds."""
+    per_hour: Mapping[int, int] = field(default_factory=dict)
 
 
 class Checkpoints:
@@ -165,42 +168,31 @@ class Checkpoints:
         name = context["bot_name"]
         if name not in self._resumes:
             partition = self._partitions.get(name) or _Partition(_Bot(name))
-            bookmark = self._no_later_than_now(partition, "replication_key_value")
             # If somebody has set the bookmark back, the time after it is to be read again.
             is_valid = partition.complete_since == partition.replication_key_value
-            complete_until = self._no_later_than_now(partition, "complete_until") if is_valid else None
+            times = [partition.replication_key_value, partition.complete_until if is_valid else None]
+            now = datetime.now(UTC)
+            if late := [moment for moment in times if moment and moment > now]:
+                where = f"Bot '{name}', stream '{self._stream.name}'"
+                logger.warning("%s: %s in the state is later than now, and counts as now", where, late[0])
+            bookmark, complete_until = (moment and min(moment, now) for moment in times)
             self._resumes[name] = Resume(bookmark, complete_until, _read_per_hour(partition.per_hour))
         return self._resumes[name]
-
-    def _no_later_than_now(self, partition: _Partition, key: str) -> datetime | None:
-        moment: _Moment | None = getattr(partition, key)
-        now = datetime.now(UTC)
-        if moment is None or moment <= now:
-            return moment
-        where = f"Bot '{partition.context.bot_name}', stream '{self._stream.name}'"
-        logger.warning("%s: `%s` in the state (%s) is later than now, and counts as now", where, key, moment)
-        return now
 
     def advance(
         self, context: Context, bookmark: datetime | None, complete_until: datetime, per_hour: Mapping[int, int]
     ) -> None:
         """Store how far a bot has been read, and write a STATE. Neither time moves backwards.
 
-        The records up to there must be with the writer. Nothing is written if the bot has had no record yet: the next
-        run begins at `start_date` again.
-
-        Args:
-            context: The partition: `bot_name`.
-            bookmark: The newest time of a record; None if there was none in this run.
-            complete_until: The time up to which everything has been read.
-            per_hour: Records by the start of the hour in Unix seconds. The last week of them is kept.
+        The records up to there must be with the writer. Nothing is written if the bot has had no record yet (`bookmark`
+        is None): the next run begins at `start_date` again. Of `per_hour`, the last week is kept.
         """
         before = self.resume(context)
         newest = max(filter(None, (bookmark, before.bookmark)), default=None)
         if newest is None or not self._is_incremental:
             return
         reached = max(filter(None, (complete_until, before.complete_until)))
-        self._resumes[context["bot_name"]] = Resume(newest, reached, dict(per_hour))
+        self._resumes[context["bot_name"]] = Resume(newest, reached, per_hour)
         key = self._stream.replication_key or ""
         self._stream.state_manager.increment_state({key: format_time(newest)}, context=context, replication_key=key)
         partition = self._stream.get_context_state(context)

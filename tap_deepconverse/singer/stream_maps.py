@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -31,29 +30,18 @@ OPERATORS = sorted(value for name, value in vars(sdk).items() if name.startswith
 
 
 def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> list[str]:
-    """Find what would protect nothing: the SDK ignores it, and the data would leave as it is.
-
-    Args:
-        stream_maps: The setting.
-        fields: The fields of each stream.
-
-    Returns:
-        A sentence for each empty map, unknown stream or operator, and field to remove that does not exist.
-    """
+    """Return a sentence for each part that would protect nothing: the SDK ignores it, and the data leaves as it is."""
     empty = [f"`stream_maps` for '{name}'" for name, definition in stream_maps.items() if definition == {}]
     if not stream_maps:
         empty = ["`stream_maps`"]
     sentences = [f"{what} is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`." for what in empty]
     for name, definition in stream_maps.items():
-        if {name: definition, **_details(definition)}.get(sdk.MAPPER_ELSE_OPTION) not in REMOVED:
+        details = definition if isinstance(definition, dict) else {}
+        if {name: definition, **details}.get(sdk.MAPPER_ELSE_OPTION) not in REMOVED:
             sentences.append(f"`{sdk.MAPPER_ELSE_OPTION}` in `stream_maps` must be `{sdk.NULL_STRING}`.")
         if name != sdk.MAPPER_ELSE_OPTION:
-            sentences += _problems(name, _details(definition), fields)
+            sentences += _problems(name, details, fields)
     return sentences
-
-
-def _details(definition: Any) -> dict[str, Any]:
-    return definition if isinstance(definition, dict) else {}
 
 
 def _problems(name: str, details: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> Iterator[str]:
@@ -94,7 +82,7 @@ class Mapper(sdk.PluginMapper):
             return
         super().register_raw_stream_schema(stream_name, schema, key_properties)
         self.stream_maps[stream_name] = [
-            each if isinstance(each, sdk.DefaultStreamMap) else CheckedMap(each, stream_name, self.stream_maps_dict)
+            each if isinstance(each, sdk.DefaultStreamMap) else CheckedMap(each, stream_name)
             for each in self.stream_maps[stream_name]
         ]
 
@@ -105,13 +93,12 @@ class CheckedMap(sdk.StreamMap):
     It gets what JSON has: a float for a fraction, not a `Decimal`.
     """
 
-    def __init__(self, stream_map: sdk.StreamMap, stream: str, stream_maps: object) -> None:
+    def __init__(self, stream_map: sdk.StreamMap, stream: str) -> None:
         super().__init__(stream_map.stream_alias, stream_map.raw_schema, stream_map.raw_key_properties, None)
         self.transformed_schema = stream_map.transformed_schema
         self.transformed_key_properties = stream_map.transformed_key_properties
         self._map = stream_map
         self._stream = stream
-        self._stream_maps = stream_maps
         properties = self.transformed_schema["properties"]
         self._converters = {name: converter_for(schema) for name, schema in properties.items()}
         self._warned: set[str] = set()
@@ -148,7 +135,8 @@ class CheckedMap(sdk.StreamMap):
     def _place(self, record: Mapping[str, Any]) -> str:
         return f"Bot '{record.get('bot_name')}', stream '{self._stream}', {name_of_record(record.get('_id'))}"
 
-    def _why(self, error: Exception) -> str:
+    @staticmethod
+    def _why(error: Exception) -> str:
         """Return why an expression failed, without the error's own message: that may quote the record."""
         cause = error.__cause__ or error
         # The SDK's words quote only the expression.
@@ -159,10 +147,7 @@ class CheckedMap(sdk.StreamMap):
             return "it needs the Python package faker; install it beside the tap (pip install faker)"
         if isinstance(cause, NameNotDefined):
             return f"'{cause.name}' is not a field of it, or not selected in the catalog{expression}"
-        key = cause.args[0] if isinstance(cause, KeyError) and cause.args else None
-        if isinstance(key, str) and f"'{key}'" in json.dumps(self._stream_maps):
-            return f"KeyError: '{key}'; check that `stream_map_config`, or the record, has it"
-        return f"{type(cause).__name__}{expression}; check the expressions"
+        return f"{type(cause).__name__}{expression}; check the expressions, and `stream_map_config`"
 
     @override
     def get_filter_result(self, record: dict[str, Any]) -> bool:
