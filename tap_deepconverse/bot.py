@@ -120,13 +120,13 @@ class BotSync:
         self.error = f"{self.name}: {reason}."
         show_error(self.error)
 
-    def sum_up(self) -> None:
-        """Log the result, once."""
+    def sum_up(self, *, is_written: bool) -> None:
+        """Log the result, once; only warnings if what came could not be written."""
         if self.is_over:
             return
         self.is_over = True
         self._warnings.sum_up()
-        if not self.error and self.lane.is_over and not self.lane.failure:
+        if is_written and not self.error and self.lane.is_over and not self.lane.failure:
             self._log_result()
 
     def _log_result(self) -> None:

@@ -68,6 +68,7 @@ def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
     by_name = {(bot.stream.name, bot.bot_name): bot for bot in bots}
     going = dict(by_lane)
     failures = Failures(lambda stream, bot_name, reason: by_name[stream, bot_name].fail(reason))
+    is_written = False  # what has come, also the last of it
     with Threads(config["concurrency"], threading.Event()) as threads:
         try:
             for lane in Pool([*going], threads, config["concurrency"]).arrivals():
@@ -80,10 +81,11 @@ def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
                     yield by_lane[lane]
                 if lane.is_over and lane.failure and going.pop(lane, None):
                     failures.add(lane.source.name, lane.bot_name, lane.failure[1])
+            is_written = True
             failures.end()
         except EveryBotError as error:
             raise FatalAPIError(str(error)) from error
         finally:
             for bot in bots:
-                bot.sum_up()
+                bot.sum_up(is_written=is_written)
                 bot.endpoint.sessions.close()

@@ -112,6 +112,7 @@ def test_an_expression_that_fails_names_bot_record_and_reason(
     assert names_a_record(line, "conversations")
     assert why in line
     assert "Traceback" not in done.log
+    assert "complete" not in done.log
 
 
 def catalog_without(stream: str, *fields: str) -> dict[str, Any]:
