@@ -91,6 +91,13 @@ class Folder:
 
     def run(self, command: str) -> tuple[int, str]:
         """Run a command; gives its status and what it has written to standard output."""
+        done = self.start(command)
+        output, log = done.communicate(timeout=1200)
+        sys.stderr.write(log + output)  # where it is searched for what must not be logged
+        return done.returncode, output
+
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start a command, in a process group of its own."""
         folders = [Path(sys.executable).parent, *self.programs, os.environ["PATH"]]
         environment = {
             **os.environ,
@@ -103,12 +110,11 @@ class Folder:
             "TAP_DEEPCONVERSE_WINDOW_DAYS": "365",
             **self.variables,
         }
-        done = subprocess.run(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603
             ["bash", "-c", command],  # noqa: S607
-            env=environment, cwd=self.path, capture_output=True, text=True, check=False, timeout=1200,
+            env=environment, cwd=self.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            start_new_session=True,
         )  # fmt: skip
-        sys.stderr.write(done.stderr + done.stdout)  # where it is searched for what must not be logged
-        return done.returncode, done.stdout
 
     def follow(self, heading: str) -> None:
         """Do what a recipe says: save its files, and run its commands, which print what it says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,12 +14,26 @@ from sandbox import postgres
 from sandbox.archive import DAY, Archive
 from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA
-from tests.recipes import BOTS, START, Folder, bots_read_from, columns_of, new_project, states, two_bots
+from sandbox.faults import asked
+from tests.recipes import (
+    BOTS,
+    START,
+    Folder,
+    block_of_file,
+    blocks,
+    bots_read_from,
+    columns_of,
+    new_project,
+    states,
+    two_bots,
+)
 from tests.support import config_for
 from tests.warehouses import program
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from flask import Response
 
     from sandbox.archive import Record
     from sandbox.postgres import Database
@@ -31,6 +47,9 @@ COLUMNS = f"""
 SELECT attname AS name, format_type(atttypid, atttypmod) AS type, quote_ident(attname) AS quoted FROM pg_attribute
 WHERE attrelid IN ({", ".join(f"'{SCHEMA}.{stream}'::regclass" for stream in STREAMS)}) AND attnum > 0
 """  # noqa: S608
+JANUARY_2025, APRIL_2025, JULY_2025 = (
+    int(datetime(2025, month, 1, tzinfo=UTC).timestamp()) * 1000 for month in (1, 4, 7)
+)
 MARCH_2024 = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp()) * 1000
 
 
@@ -133,6 +152,32 @@ def test_hourly_a_backfill_and_nightly(pipeline: Pipeline) -> None:
 
     archive.conversations[BOT][in_reach["_id"]] = in_reach
     flag_where_the_api_selects_by_start_time(pipeline, went_on)
+
+
+def test_a_backfill_of_years_that_is_stopped_goes_on_where_the_run_before_ended(
+    serve: Serve, tmp_path: Path, in_postgres: Warehouse, database: Database
+) -> None:
+    program(in_postgres.target)
+    archive = Archive(seed=3)
+    archive.add_bot(BOT, 100, JANUARY_2025, JULY_2025)
+    sandbox, url = serve(archive)
+    ((command, _),) = blocks("Fill several years")[1].commands
+    project = new_project(tmp_path / "project", url, [BOT], TARGET_POSTGRES_SQLALCHEMY_URL=database.sqlalchemy_url)
+    (project.path / "backfill.sh").write_text(block_of_file("backfill.sh").text)
+    stopped = project.start(command)
+
+    def stop_in_the_second_run(answer: Response) -> Response:
+        if stopped.poll() is None and int(asked()["end_time"]) * 1000 > APRIL_2025:
+            os.killpg(stopped.pid, signal.SIGINT)
+        return answer
+
+    sandbox.fault = stop_in_the_second_run
+    _, log = stopped.communicate()
+    assert stopped.returncode != 0, log
+    assert bots_read_from(sandbox, START) == {BOT}
+    assert project.run(command)[0] == 0
+    assert bots_read_from(sandbox, START) == set()
+    assert in_postgres.wrong_rows(sandbox) == []
 
 
 def flag_where_the_api_selects_by_start_time(pipeline: Pipeline, went_on: Record) -> None:
