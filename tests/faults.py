@@ -254,9 +254,9 @@ class Seen:
         """What became of it."""
         said = "\n".join(self.said)
         if self.error:
-            how = "fails this bot only" if self.error in self.said else "ends the run"
+            how = "this bot fails" if self.error in self.said else "the run ends"
             at_once = "" if "retrying in" in said or "again" in said else " at once"
-            return f"{how}{at_once}; the next run goes on and is complete"
+            return f"{how}{at_once}; next run complete"
         if "in halves" in said:
             return "read in smaller pages; complete"
         if "from its beginning" in said:
@@ -318,7 +318,7 @@ def observe(case: Case, concurrency: int) -> str:
         # A bot fails in each stream, and a page of windows before the failed one may still be under way.
         most = concurrency if first.outcome.startswith("ends the run") else len(STREAMS) * (concurrency + 1)
         assert broken.broken <= most
-    every = f"every {case.every}th response" if case.every > 1 else "each time"
+    every = f"1 in {case.every}" if case.every > 1 else "always"
     said = sorted({plainly(line) for line in ([first.error] if first.error else first.said)})
     return f"| {case.name} | {every} | {first.outcome} | {'; '.join(said) or 'nothing'} |"
 

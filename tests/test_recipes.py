@@ -49,6 +49,37 @@ def test_load_into(serve: Serve, tmp_path: Path, request: pytest.FixtureRequest,
     assert into.wrong_rows(sandbox) == []
 
 
+def test_into_what_cannot_hold_objects(serve: Serve, tmp_path: Path, in_csv: Warehouse) -> None:
+    program(in_csv.target)
+    sandbox, url = serve()
+    plain = {"TARGET_CSV_FLATTENING_ENABLED": "false"}
+    project = new_project(tmp_path / "project", url, BOTS, **plain)
+    project.follow("Load into what cannot hold objects")
+    for path in (project.path / "output").iterdir():
+        path.rename(tmp_path / path.name)
+    assert in_csv.wrong_rows(sandbox) == []
+
+
+def test_into_what_has_rules_of_its_own(serve: Serve, tmp_path: Path, archive: Archive) -> None:
+    program("target-jsonl")
+    _, url = serve()
+    project = new_project(tmp_path / "project", url, BOTS)
+    project.follow("Load into what has rules of its own")
+    assert project.run("meltano invoke tap-deepconverse > messages.jsonl")[0] == 0
+    messages = [json.loads(line) for line in (project.path / "messages.jsonl").read_text().splitlines()]
+    schemas = {message["stream"]: message for message in messages if message["type"] == "SCHEMA"}
+    assert schemas["messages"]["schema"]["properties"]["_id"]["maxLength"] == 255
+    assert schemas["conversations"]["key_properties"] == ["conversation_id"]
+    records = [message for message in messages if message["type"] == "RECORD"]
+    found = [message["record"] for message in records if message["stream"] == "conversations"]
+    ids = {record["conversation_id"] for record in found}
+    assert ids == {key for records in archive.conversations.values() for key in records}
+    assert not any("_id" in record for record in found)
+    without = json.loads(project.run("sh catalog.sh")[1])
+    assert len(without["streams"]) == len(schemas)
+    assert not any("$schema" in entry["schema"] for entry in without["streams"])
+
+
 def test_fewer_fields_on_one_of_several_machines(
     serve: Serve, tmp_path: Path, archive: Archive, in_jsonl: Warehouse
 ) -> None:
