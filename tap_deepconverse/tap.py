@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
-from singer_sdk.exceptions import ConfigurationError, ConfigValidationError, FatalAPIError
+from singer_sdk.exceptions import FatalAPIError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
-from tap_deepconverse.api.redact import Secret
 from tap_deepconverse.check import check
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.records.exclude import Exclusion
-from tap_deepconverse.settings import CONFIG_JSONSCHEMA
+from tap_deepconverse.settings import CONFIG_JSONSCHEMA, check_settings, settings_in_environment, tidy
 from tap_deepconverse.singer.catalog import read_catalog
 from tap_deepconverse.singer.process import json_object, quiet_libraries, stop
 from tap_deepconverse.singer.state import check_state
@@ -25,12 +23,10 @@ from tap_deepconverse.singer.stream_maps import Mapper
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.streams import STREAMS
 from tap_deepconverse.sync import FailedBotsError, sync_streams
-from tap_deepconverse.validation import check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
-
 
 SCHEMAS = {stream.name: stream.schema for stream in STREAMS}
 
@@ -42,9 +38,7 @@ class TapDeepConverse(Tap):
     message_writer_class = PageWriter
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
-        each
-        for each in Tap.capabilities
-        if each not in {TapCapabilities.ACTIVATE_VERSION, PluginCapabilities.BATCH}  # see `ExportStream`
+        each for each in Tap.capabilities if each not in {TapCapabilities.ACTIVATE_VERSION, PluginCapabilities.BATCH}
     ]
 
     @override
@@ -59,41 +53,32 @@ class TapDeepConverse(Tap):
         setup_mapper: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Check the settings, the catalog and the state. A null setting counts as missing.
-
-        Raises:
-            ConfigurationError: If the state, the catalog or the stream maps cannot be used.
-            ConfigValidationError: With a sentence for each setting to fix.
-        """
+        """Check the state, the catalog and the settings: one that cannot be used is a `ConfigurationError`."""
         if state is not None:
             check_state(state, SCHEMAS)
         if isinstance(catalog, dict):
             catalog = read_catalog(catalog, SCHEMAS)
-        given = _with_hidden_key({name: value for name, value in (config or {}).items() if value is not None})
-        failure: Exception | None = None
-        try:
-            super().__init__(
-                config=given,
-                catalog=catalog,
-                state=state,
-                parse_env_config=parse_env_config,
-                validate_config=validate_config,
-                setup_mapper=False,  # stream maps are checked first
-                **kwargs,
-            )
-        except (AttributeError, ConfigValidationError, ValueError) as error:
-            failure = error
-        if validate_config or failure:
+        self.append_builtin_config(self.config_jsonschema)
+        in_environment = settings_in_environment(self.config_jsonschema) if parse_env_config else {}
+        super().__init__(
+            config=tidy({**(config or {}), **in_environment}),
+            catalog=catalog,
+            state=state,
+            parse_env_config=parse_env_config,
+            validate_config=False,  # the SDK's sentences hold values
+            setup_mapper=False,  # stream maps are checked first
+            **kwargs,
+        )
+        if validate_config:
             added = {name: entry.schema.properties or {} for name, entry in (catalog or {}).items()}
             fields = {name: {*ours["properties"], *added.get(name, ())} for name, ours in SCHEMAS.items()}
-            check_settings(
-                lambda: self.config, self.config_jsonschema, fields, failure, is_env_read=bool(parse_env_config)
-            )
+            check_settings(self.config, self.config_jsonschema, fields)
+        names = self.config.get("exclude_metadata")
+        # Of all streams together, to notice a name that matches nothing.
+        self.exclusion = Exclusion(names, tuple(SCHEMAS)) if names else None
         if setup_mapper:
             self.setup_mapper()
         quiet_libraries()
-        if catalog is not None and not any(stream.selected for stream in self.streams.values()):
-            self.logger.warning("No stream is selected in the catalog, so nothing is read.")
 
     @override
     def setup_mapper(self) -> None:
@@ -103,11 +88,8 @@ class TapDeepConverse(Tap):
     @property
     @override
     def config(self) -> Mapping[str, Any]:
-        """The settings, with the key hidden from their `repr` and no blanks around the bot names."""
-        config = _with_hidden_key({name: value for name, value in super().config.items() if value is not None})
-        if isinstance(names := config.get("bot_names"), list):
-            config["bot_names"] = [name.strip() if isinstance(name, str) else name for name in names]
-        return MappingProxyType(config)
+        """The settings, as `tidy` returns them."""
+        return MappingProxyType(tidy(super().config))
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -117,29 +99,19 @@ class TapDeepConverse(Tap):
 
     @override
     def discover_streams(self) -> list[Stream]:
-        # The same for every account, so no request is needed.
         return [stream(self, self.exclusion) for stream in STREAMS]
-
-    @cached_property
-    def exclusion(self) -> Exclusion | None:
-        """What to remove from each record: of all streams together, to notice a name that matches nothing."""
-        names = self.config.get("exclude_metadata")
-        return Exclusion(names, tuple(SCHEMAS)) if names else None
 
     @property
     def _export_streams(self) -> list[ExportStream]:
         return [stream for stream in self.streams.values() if isinstance(stream, ExportStream) and stream.selected]
 
     def run(self) -> None:
-        """Read all selected streams at once, each at its own rate limit. Unlike `sync_all`, which goes one by one.
-
-        Raises:
-            FatalAPIError: If an error concerns all bots.
-            FailedBotsError: If some bots could not be read completely.
-        """
+        """Read all selected streams at once, each at its own rate limit. Unlike `sync_all`, which goes one by one."""
         if self.state:
             self.state_writer.write_state(self.state)
         writer, streams = self.message_writer, self._export_streams
+        if not streams:
+            self.logger.warning("No stream is selected in the catalog, so nothing is read.")
         try:
             sync_streams([[*stream.bots.values()] for stream in streams], self.config, writer)
         finally:
@@ -153,8 +125,7 @@ class TapDeepConverse(Tap):
     @property
     def failed_bots(self) -> dict[str, dict[str, str]]:
         """For each stream: the bots that could not be read completely, and why."""
-        failed = {stream.name: stream.failed_bots for stream in self._export_streams}
-        return {name: bots for name, bots in failed.items() if bots}
+        return {stream.name: stream.failed_bots for stream in self._export_streams if stream.failed_bots}
 
     @classmethod
     @override
@@ -168,12 +139,20 @@ class TapDeepConverse(Tap):
 
     @classmethod
     @override
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
+        if value:
+            ctx.params.pop("config", None)  # not checked, and not needed: the streams are the same for every account
+        super().cb_discover(ctx, param, value)
+
+    @classmethod
+    @override
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Test each bot and stream, and print a report; raise `FatalAPIError` if one cannot be read."""
         if value in {CliTestOptionValue.Disabled.value, CliTestOptionValue.Schema.value}:
             super().cb_test(ctx, param, value)
             return
-        tap = cls._made(ctx.params["config"])
+        given = ctx.params["config"]
+        tap = cls(config=given.config, parse_env_config=given.parse_env)
         report, errors = check([stream(tap) for stream in STREAMS], cls.plugin_version)
         click.echo(report.encode())
         if errors:
@@ -185,48 +164,18 @@ class TapDeepConverse(Tap):
     def get_singer_command(cls) -> click.Command:
         command = super().get_singer_command()
         options = {option.name: option for option in command.params if isinstance(option, click.Option)}
-        options["test"].help = (
-            "Request a few records of each bot and stream, and print a report without the key and without data of "
-            "conversations. --test=schema prints the schemas instead."
-        )
+        options["test"].help = "Ask for a few records of each bot and stream, and print a report without their content."
         for name in ("catalog", "state"):
             options[name].type = click.STRING  # a path, that is read and closed in `invoke`
         return command
 
     @classmethod
-    def _made(cls, given: Any, **files: Any) -> Self:
-        try:
-            return cls(config=given.config, parse_env_config=given.parse_env, **files)
-        except ConfigValidationError as error:
-            # The SDK would log that one before `main` can show it, perhaps to nowhere.
-            raise ConfigurationError("\n".join(error.errors)) from None
-
-    @classmethod
     @override
-    def invoke(  # type: ignore[override]
-        cls,
-        *,
-        about: bool = False,
-        about_format: str | None = None,
-        config: Any = None,
-        state: str | None = None,
-        catalog: str | None = None,
-    ) -> None:
-        """Run the tap from the command line.
-
-        Raises:
-            ConfigurationError: If settings or files cannot be used, with a line for each reason.
-            FailedBotsError: If a bot could not be read completely.
-        """
+    def invoke(cls, *, about: bool = False, about_format: str | None = None, config: Any = None, **paths: Any) -> None:
+        """Run the tap from the command line. `paths` are those of the state and the catalog."""
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        files = {"state": json_object(state, "--state"), "catalog": json_object(catalog, "--catalog")}
-        tap = cls._made(config, **files)
-        tap.run()
-
-
-def _with_hidden_key(config: Mapping[str, Any]) -> dict[str, Any]:
-    key = config.get("api_key")
-    return {**config, "api_key": Secret(key)} if isinstance(key, str) else dict(config)
+        files: dict[str, Any] = {name: json_object(path, f"--{name}") for name, path in paths.items()}
+        cls(config=config.config, parse_env_config=config.parse_env, **files).run()

@@ -13,8 +13,8 @@ HOUSE = [
     {"streams", "client", "check"},
     {"sync"},
     {"bot"},
-    {"endpoint", "validation"},
-    {"singer", "extract", "settings"},
+    {"endpoint", "settings"},
+    {"singer", "extract"},
     {"records", "api"},
 ]
 """From the top down. A folder imports none of its own row."""
@@ -57,7 +57,7 @@ def test_imports_run_down_in_files_that_can_be_read_at_once() -> None:
         wrong += [
             f"{module}.{node.name} is too long"
             for node in ast.walk(tree)
-            if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno >= 190
+            if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno >= 150
         ]
     assert wrong == []
     tuple(TopologicalSorter(graph).static_order())  # fails at a circle
