@@ -19,43 +19,21 @@ from tap_deepconverse.tap import TapDeepConverse
 from tests.conftest import NOW
 from tests.faults import holds, is_whole
 from tests.leaks import OTHER_KEY, leaks
-from tests.support import ROOT, Collector, command, config_for, one_window, sync
+from tests.support import Collector, command, config_for, one_window, sync
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flask import Response
 
     from sandbox.archive import Archive
     from tests.conftest import Serve, WriteJson
 
 LOUD = {"LOGLEVEL": "DEBUG", "TAP_DEEPCONVERSE_LOGLEVEL": "DEBUG"}
-SPAN = {"start_date": "2026-09-01", "end_date": "2026-09-22"}
 SAID = "Hi, I am Anna Smith, customer4711@example.com"
 
 
-@pytest.mark.parametrize(
-    "text", [KEY, OTHER_KEY, f"GET /?key={KEY} 200", SAID, "I can't sign in 😕", "{'text': 'Where is my order?'}"]
-)
-def test_a_leak_is_found(text: str) -> None:
+@pytest.mark.parametrize("text", [KEY, OTHER_KEY, f"GET /?key={KEY} 200", SAID, "{'text': 'Where is my order?'}"])
+def test_a_leak_is_found_as_in_the_log_of_every_test(text: str) -> None:
     assert leaks(f"INFO a line\nDEBUG {text}\nINFO another")
-
-
-def test_a_test_that_logs_the_key_fails(tmp_path: Path) -> None:
-    path = tmp_path / "test_leak.py"
-    path.write_text(
-        "import logging, sys\nfrom sandbox.contract import KEY\n"
-        "def test_in_the_log():\n    logging.getLogger('urllib3').debug(KEY)\n"
-        "def test_on_standard_error():\n    print(KEY, file=sys.stderr)\n"
-    )
-    options = ["-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)]
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "pytest", *options, str(path)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stdout.count("The log holds what must not be logged: ['sandbox-key']") >= 2
-    assert "2 failed" in done.stdout
 
 
 def test_the_key_is_in_no_message_and_does_not_show_in_what_represents_the_tap(serve: Serve) -> None:
@@ -65,15 +43,12 @@ def test_the_key_is_in_no_message_and_does_not_show_in_what_represents_the_tap(s
     tap.sync_all()
     assert tap.config["api_key"] == KEY
     assert writer.output.records("messages")
-    assert KEY not in json.dumps(writer.output.messages)
     streams = [shown for stream in tap.streams.values() for shown in (stream, vars(stream), stream.config)]
-    for shown in (tap, tap.config, vars(tap), tap.state, tap.catalog_dict, *streams):
-        assert KEY not in repr(shown)
-        assert KEY not in repr(vars(shown) if hasattr(shown, "__dict__") else "")
+    for shown in (tap, tap.config, vars(tap), tap.state, tap.catalog_dict, writer.output, *streams):
+        assert KEY not in repr(shown) + repr(vars(shown) if hasattr(shown, "__dict__") else "")
 
 
 def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serve, write_json: WriteJson) -> None:
-    """The log is searched as that of every test is."""
     sandbox, url = serve()
     faults = iter(FAULTS.values())
 
@@ -81,12 +56,10 @@ def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serv
         return next(faults, is_whole)(answer)
 
     sandbox.fault = break_in_turn
-    config = write_json(
-        config_for(
-            url, request_timeout=1, start_date="2026-09-01", window_days=1, end_date="2026-09-23", concurrency=16
-        )
-    )
-    done = command("--config", config, env={**os.environ, **LOUD})
+    maps = {"conversations": {"__filter__": "metadata['browser_userMeta']['email'] != 'x'"}}
+    span = {"start_date": "2026-09-01", "end_date": "2026-09-23", "window_days": 1}
+    config = config_for(url, request_timeout=1, concurrency=16, stream_maps=maps, **span)
+    done = command("--config", write_json(config), env={**os.environ, **LOUD})
     assert done.status == 0
     assert done.log.count("(attempt ") >= len(FAULTS)  # at this level also what is no warning
     assert next(faults, None) is None
@@ -95,20 +68,19 @@ def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serv
 def test_records_that_are_odd_are_not_repeated(serve: Serve, archive: Archive, write_json: WriteJson) -> None:
     """Each bot has another kind."""
     odd = [b"NaN", b"[" * 10_000 + b"]" * 10_000, b"7" * 5_000, b'"\x00\xff"', b'{"a":1,"a":2}']
-    for number in range(len(odd)):
-        archive.add_bot(str(number), 5, NOW - DAY, NOW)
+    bots = ["0", "1", "2", "3", "4"]
+    for bot in bots:
+        archive.add_bot(bot, 5, NOW - DAY, NOW)
     sandbox, url = serve()
 
     def make_odd(answer: Response) -> Response:
         return holds(odd[int(asked()["bot_name"])])(answer)
 
     sandbox.fault = make_odd
-    config = config_for(url, *map(str, range(len(odd))), start_date="2026-09-20", end_date="2026-09-22")
+    config = config_for(url, *bots, start_date="2026-09-20", end_date="2026-09-22")
     done = command("--config", write_json(config), env={**os.environ, **LOUD})
-    assert {f"Bot '{number}'" in done.log for number in range(len(odd))} == {True}
-    assert "Traceback" not in done.log
-    assert '"a"' not in done.log
-    assert "7" * 10 not in done.log
+    assert all(f"Bot '{bot}'" in done.log for bot in bots)
+    assert [text for text in ("Traceback", '"a"', "7777777777") if text in done.log] == []
 
 
 def test_what_stands_where_a_field_s_name_or_an_id_should_is_not_repeated(serve: Serve, write_json: WriteJson) -> None:
@@ -122,29 +94,19 @@ def test_what_stands_where_a_field_s_name_or_an_id_should_is_not_repeated(serve:
     assert "fields that its documentation does not name (1 more)" in done.log
 
 
-def test_settings_in_place_of_the_name_of_their_file_are_not_repeated(write_json: WriteJson) -> None:
-    done = command("--config", json.dumps({"api_key": OTHER_KEY, "bot_names": ["bot"]}))
-    assert done.status == 1
-    assert done.log.rstrip().endswith("No such file or directory: not a valid file path.")
-    missing = write_json({}).with_name("missing.json")
-    assert command("--config", missing).log.rstrip().endswith(f"No such file or directory: '{missing}'.")
-
-
-def test_a_stream_map_that_fails_says_which_and_not_at_what(serve: Serve, write_json: WriteJson) -> None:
-    _, url = serve()
-    expression = "int(metadata['browser_userMeta']['email'])"
-    config = config_for(url, stream_maps={"conversations": {"number": expression}})
-    done = command("--config", write_json(config), env={**os.environ, **LOUD})
-    assert done.status == 1
-    assert "stream_maps" in done.log.splitlines()[-1]
-    assert "Traceback" not in done.log
+@pytest.mark.parametrize("arguments", [["--config"], ["--state"], ["--catalog"], []])
+def test_settings_in_place_of_the_name_of_their_file_are_not_repeated(
+    write_json: WriteJson, arguments: list[str]
+) -> None:
+    done = command("--config", write_json({}), *arguments, json.dumps({"api_key": OTHER_KEY}))
+    assert done.status == (1 if arguments else 2)
+    assert done.log.rstrip().endswith("not a valid file path.")
 
 
 def test_a_defect_shows_its_place_and_not_what_it_was_at(serve: Serve, write_json: WriteJson) -> None:
     _, url = serve()
-    code = (
-        "import sys; from tap_deepconverse import __main__; from tap_deepconverse.extract import span\n"
-        # In two parts, since a traceback shows lines of code: from Python 3.13 on also those given with `-c`.
+    code = (  # the address in two parts, since from Python 3.13 on a traceback shows also lines given with `-c`
+        "from tap_deepconverse import __main__; from tap_deepconverse.extract import span\n"
         "def fail(*_): raise ValueError('at customer' '4711@example.com')\n"
         "span.BotSpan.admit = fail\n"
         "__main__.main()"
@@ -156,8 +118,7 @@ def test_a_defect_shows_its_place_and_not_what_it_was_at(serve: Serve, write_jso
     sys.stderr.write(done.stderr)
     assert done.returncode == 1
     assert "sync.py" in done.stderr
-    assert "ValueError" in done.stderr.splitlines()[-1]
-    assert "please report" in done.stderr.splitlines()[-1].casefold()
+    assert "Unexpected ValueError. Please report" in done.stderr.splitlines()[-1]
 
 
 def test_the_key_is_sent_to_no_other_host(serve: Serve) -> None:
