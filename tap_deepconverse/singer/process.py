@@ -146,9 +146,11 @@ def quiet_libraries() -> None:
 def show_error(sentence: str) -> None:
     """Log an error, and write it to standard error too unless the SDK's own log is there."""
     logger = logging.getLogger(NAME)
-    logger.error("%s", sentence)
-    own = [each for each in logging.getLogger().handlers if isinstance(each.formatter, SDK_FORMATTERS)]
-    if not (own and logger.isEnabledFor(logging.ERROR)):
+    handlers = logging.getLogger().handlers
+    if handlers:
+        logger.error("%s", sentence)
+    is_shown = any(isinstance(each.formatter, SDK_FORMATTERS) for each in handlers)
+    if not (is_shown and logger.isEnabledFor(logging.ERROR)):
         with suppress(AttributeError, OSError, ValueError):
             sys.stderr.write(f"{sentence}\n")
             sys.stderr.flush()
