@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tap_deepconverse.api.redact import in_words
 from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.lane import Lane
-from tap_deepconverse.extract.progress import Progress
 from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan
 from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.page import UnusableRecordError
@@ -15,18 +15,20 @@ from tap_deepconverse.singer.process import show_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from singer_sdk.helpers.types import Context, Record
 
     from tap_deepconverse.endpoint import Endpoint
-    from tap_deepconverse.extract.lane import Arrival
     from tap_deepconverse.extract.span import SpanSettings
+    from tap_deepconverse.extract.window import Reading
     from tap_deepconverse.records.conform import Conformer
     from tap_deepconverse.records.page import Page
     from tap_deepconverse.singer.state import Checkpoints
 
 RECORDS_BETWEEN_LOOKS = 10
 """Records after which to check whether a progress report is due: a slow target may take minutes for a page."""
+SECONDS_BETWEEN_REPORTS = 10.0
 
 
 class BotSync:
@@ -47,54 +49,50 @@ class BotSync:
     ) -> None:
         """Plan to read the bot of a partition (`context`); `conformer` makes records of its pages."""
         self.endpoint = endpoint
-        self.stream = stream = endpoint.stream
+        self.stream = endpoint.stream
         self.context = context
         self.bot_name: str = context["bot_name"]
         self.error = ""
         self.is_over = False
         resume = checkpoints.resume(context)
-        self._checkpoints = checkpoints
         self.span = BotSpan(settings, resume.bookmark, resume.complete_until, resume.per_hour)
-        self.lane = Lane(self.bot_name, self.span, endpoint, stream.logger)
-        self.name = self.lane.name
-        self._progress = Progress(self.span.start, settings.end, endpoint.clock)
-        self._warnings = RecordWarnings(stream.logger, self.name)
+        self.lane = Lane(self.bot_name, self.span, endpoint, self.stream.logger)
+        self._checkpoints = checkpoints
+        self._warnings = RecordWarnings(self.stream.logger, self.lane.name)
         self._conformer = conformer(self.bot_name, self._warnings)
+        self._began: float | None = None
+        self._reported = 0.0
+        self._records = self._windows = 0
 
     def records(self) -> Iterator[Record]:
         """Yield the records of what has come, and move the checkpoint where windows are complete."""
         self._report_progress()
         while self.lane.inbox:
-            arrival = self.lane.inbox.popleft()
-            if arrival.page is not None:
-                yield from self._records_of(arrival, arrival.page)
+            reading, number, page = self.lane.inbox.popleft()
+            if page is not None:
+                yield from self._records_of(reading, number, page)
                 continue
-            self._progress.windows += 1
-            if self.lane.finish(arrival.reading):  # the SDK has written the records before it asked for the next
-                reached = min(self.span.until, self.endpoint.latest_end)
-                self._checkpoints.advance(
-                    self.context, self.span.next_bookmark, moment_of(int(reached)), self.span.counts
-                )
+            self._windows += 1
+            if self.lane.finish(reading):  # the SDK has written the records before it asked for the next
+                reached = moment_of(int(min(self.span.until, self.endpoint.latest_end)))
+                self._checkpoints.advance(self.context, self.span.newest, reached, self.span.counts)
 
-    def _records_of(self, arrival: Arrival, page: Page) -> Iterator[Record]:
-        window = arrival.reading.read.window
-        if arrival.number == 1:
-            self.span.begin(window)
+    def _records_of(self, reading: Reading, page_number: int, page: Page) -> Iterator[Record]:
+        where = f"page {page_number} of {reading.window}"
         try:
-            for number, record in enumerate(self._conformer.records(page, str(arrival)), 1):
+            for number, record in enumerate(self._conformer.records(page, where), 1):
                 if not number % RECORDS_BETWEEN_LOOKS:
                     self._report_progress()
-                self._progress.records += 1
-                if self.span.admit(window, record):
+                self._records += 1
+                if self.span.admit(reading.seen, record):
                     yield record
         except UnusableRecordError as error:
-            self.lane.fail(window, ExtractionError(str(error)))
+            self.lane.fail(reading.window.start, ExtractionError(str(error)))
         self._log_selection()
         if self.span.astray >= MOST_ASTRAY:
-            self.stream.logger.warning(
-                "%s: the API returns the same records for different windows, far outside of them, so the rest is read "
-                "in one window; please report this",
-                self.name,
+            self._warn(
+                "the API returns the same records for different windows, far outside of them, so the rest is read in "
+                "one window; please report this"
             )
             self.lane.read_in_one()
 
@@ -111,13 +109,25 @@ class BotSync:
             self.stream.logger.info("Stream '%s': the API selects by `%s`, so %s", self.stream.name, by, follows)
 
     def _report_progress(self) -> None:
-        if self._progress.is_due():
-            report = self._progress.report(min(self.span.reached, self.span.settings.end), self.lane.records_left)
-            self.stream.logger.info("%s: %s", self.name, report)
+        now = self.endpoint.clock()
+        if self._began is None:
+            self._began = self._reported = now
+        if now - self._reported < SECONDS_BETWEEN_REPORTS:
+            return
+        self._reported = now
+        pace = self._records / (now - self._began)
+        left = self.lane.records_left
+        until = _in_minutes(min(self.span.reached, self.span.settings.end))
+        report = f"complete until {until} UTC; {self._records:,} records, {pace:,.0f} a second"
+        time_left = f"; about {in_words(left / pace)} left" if left and pace else ""
+        self.stream.logger.info("%s: %s%s", self.lane.name, report, time_left)
+
+    def _warn(self, message: str) -> None:
+        self.stream.logger.warning("%s: %s", self.lane.name, message)
 
     def fail(self, reason: str) -> None:
         """Log that the bot cannot be read completely."""
-        self.error = f"{self.name}: {reason}."
+        self.error = f"{self.lane.name}: {reason}."
         show_error(self.error)
 
     def sum_up(self, *, is_written: bool) -> None:
@@ -130,39 +140,41 @@ class BotSync:
             self._log_result()
 
     def _log_result(self) -> None:
-        span, logger = self.span, self.stream.logger
-        end = f"{span.settings.end:%Y-%m-%d %H:%M} UTC"
-        if span.until < span.end and not span.is_empty:
+        span = self.span
+        start, end = _in_minutes(span.start), _in_minutes(span.settings.end)
+        if span.is_empty:
+            since = f"`start_date` is {start} UTC"
+            if span.bookmark:
+                at = f"its bookmark is at {_in_minutes(span.bookmark)} UTC"
+                since = f"{at}; to read that time again, use another state or a full refresh"
+            self._warn(f"nothing to do up to {end} UTC, since {since}")
+        elif span.until < span.end:
             self.fail(f"the data is complete only up to {span.reached}, although no window is left: report this bug")
-        elif span.is_empty and span.bookmark:
-            what = f"its bookmark is at {span.bookmark:%Y-%m-%d %H:%M} UTC; to read that time again, use another state"
-            logger.warning("%s: nothing to do up to %s, since %s or a full refresh", self.name, end, what)
-        elif span.is_empty:
-            logger.warning("%s: nothing to do up to %s, since `start_date` is %s", self.name, end, span.start)
         else:
-            logger.info("%s: %s", self.name, self._progress.summary())
-            if not (span.bookmark or self._progress.records):
-                since = f"{span.start:%Y-%m-%d %H:%M} UTC"
-                when = f"from {since} to {end}" if span.settings.is_end_given else f"since {since}"
-                logger.warning("%s: no records %s; check this bot's name in `bot_names`", self.name, when)
+            windows = "1 window" if self._windows == 1 else f"{self._windows:,} windows"
+            took = in_words(self.endpoint.clock() - (self._began or 0.0))
+            what = f"{self._records:,} records from {start} to {end} UTC in {windows}, {took}"
+            self.stream.logger.info("%s: %s", self.lane.name, what)
+            if not (span.bookmark or self._records):
+                when = f"from {start} to {end} UTC" if span.settings.is_end_given else f"since {start} UTC"
+                self._warn(f"no records {when}; check this bot's name in `bot_names`")
 
     def warn_of_gap(self) -> None:
         """Warn of a gap between the bookmark and a later start date, and of a bot that may have been renamed."""
-        begins, bookmark, logger = self.span.settings.start, self.span.bookmark, self.stream.logger
-        names = {partition["bot_name"] for partition in self.stream.partitions or ()}
-        unused = sorted(self._checkpoints.bots - names)
+        begins, bookmark = self.span.settings.start, self.span.bookmark
+        unused = self._checkpoints.bots - {partition["bot_name"] for partition in self.stream.partitions or ()}
         if bookmark and bookmark < begins:
-            logger.warning(
-                "%s: the time between its bookmark (%s) and `start_date` (%s) is not read; to read it, set "
-                "`start_date` to the bookmark or earlier",
-                self.name,
-                f"{bookmark:%Y-%m-%d %H:%M} UTC",
-                f"{begins:%Y-%m-%d %H:%M} UTC",
+            self._warn(
+                f"the time between its bookmark ({_in_minutes(bookmark)} UTC) and `start_date` "
+                f"({_in_minutes(begins)} UTC) is not read; to read it, set `start_date` to the bookmark or earlier"
             )
         elif bookmark is None and unused:
-            logger.warning(
-                "%s: no bookmark, so it begins at `start_date`; the state has bookmarks for %s, not in `bot_names`: if "
-                "the bot was renamed, rename it in the state too",
-                self.name,
-                ", ".join(f"'{name}'" for name in unused),
+            names = ", ".join(f"'{name}'" for name in sorted(unused))
+            self._warn(
+                f"no bookmark, so it begins at `start_date`; the state has bookmarks for {names}, not in `bot_names`: "
+                "if the bot was renamed, rename it in the state too"
             )
+
+
+def _in_minutes(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

@@ -59,8 +59,6 @@ class ExportStream(RESTStream[str | None]):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the records conform already; a second check would cost time
     emit_activate_version_messages = False  # a target would delete older rows, also those of a bot that then fails
     retry_policy = RetryPolicy()
-    """How long to retry a request."""
-
     begin_key = ""
     """Field with the time when the conversation began, if the stream has one beside the replication key."""
 
@@ -88,12 +86,7 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def get_url_params(self, context: Context | None, next_page_token: str | None) -> dict[str, Any]:
-        """Return the documented parameters; times are Unix seconds.
-
-        Args:
-            context: `bot_name`, and the window's `start_time`, `end_time` and `per_page`.
-            next_page_token: The cursor of the page before.
-        """
+        """Return the documented parameters; `context` has `bot_name`, `start_time`, `end_time` and `per_page`."""
         return {**(context or {}), "cursor": next_page_token}
 
     @override
@@ -133,16 +126,10 @@ class ExportStream(RESTStream[str | None]):
         return UndocumentedFields(self.logger, self.name, is_kept=is_kept)
 
     def _conformer(self, bot_name: str, warnings: RecordWarnings) -> Conformer:
-        """Return what makes records of a bot's pages.
-
-        Nested values stay JSON unless the selection, a stream map or the flattening looks into them.
-        """
+        # Nested values stay JSON unless the selection, a stream map or the flattening looks into them.
         is_nested_selected = all(self.mask[place] for place in self.metadata if len(place) > 2)  # noqa: PLR2004
-        is_shallow = (
-            isinstance(self.tap.message_writer, PageWriter)
-            and is_nested_selected
-            and not (self.config.get("stream_maps") or self.config.get("flattening_enabled"))
-        )
+        is_changed = self.config.get("stream_maps") or self.config.get("flattening_enabled")
+        is_shallow = isinstance(self.tap.message_writer, PageWriter) and is_nested_selected and not is_changed
         announced, exclusion = self.effective_schema, self._exclusion
         return Conformer(bot_name, self.schema, announced, warnings, self._undocumented, exclusion, is_shallow)
 
@@ -151,9 +138,6 @@ class ExportStream(RESTStream[str | None]):
         """Yield the records of a bot that have come; without any, read the bot to its end.
 
         In a run of the tap, this is called for each burst of pages; where the SDK runs the stream, once for each bot.
-
-        Args:
-            context: The partition: `bot_name`.
 
         Raises:
             FatalAPIError: If the bot cannot be read, in the SDK's connection test. Otherwise that is logged.
@@ -201,9 +185,9 @@ class ExportStream(RESTStream[str | None]):
 def _span_settings(stream: ExportStream) -> SpanSettings:
     config = stream.config
     # The last full second: an end in the future, if only by a part of a second, may be refused.
-    began = stream.tap.initialized_at // 1000
-    end_date = config.get("end_date")
-    end = min(math.ceil(parse_date(end_date).timestamp()), began) if end_date else began
+    end = stream.tap.initialized_at // 1000
+    if end_date := config.get("end_date"):
+        end = min(end, math.ceil(parse_date(end_date).timestamp()))
     return SpanSettings(
         start=parse_date(config["start_date"]),
         end=moment_of(end),  # not after the start of the run: conversations still change there

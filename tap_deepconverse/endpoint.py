@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from singer_sdk.exceptions import RetriableAPIError
-from singer_sdk.pagination import BaseAPIPaginator
 from singer_sdk.streams.rest import PageContext
-from typing_extensions import override
 
 from tap_deepconverse.api.errors import FutureEndError, describe
 from tap_deepconverse.api.rate_limit import RateLimiter
@@ -27,39 +25,10 @@ if TYPE_CHECKING:
 
     from singer_sdk import RESTStream
 
-    from tap_deepconverse.extract.window import WindowRead
+    from tap_deepconverse.extract.window import Reading
 
 MOST_EMPTY_PAGES = 250
 """Pages without records in a row, each with a cursor, after which the window is taken to have no end."""
-
-
-class CursorPaginator(BaseAPIPaginator[str | None]):
-    """Follows the cursor of each page until there is none."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-        self._cursors: set[str] = set()
-        self._latest: list[Any] = []
-        self._empty = 0
-
-    @override
-    def get_next(self, response: requests.Response) -> str | None:
-        """Return the next page's cursor, None at the end; raise an error if the pages do not end."""
-        page = page_of(response)
-        self._empty = 0 if page.data else self._empty + 1
-        is_same = bool(page.data) and page.data == self._latest
-        self._latest = page.data
-        if page.cursor is None:
-            return None
-        if page.cursor in self._cursors or is_same:
-            what = "page" if is_same else "cursor"
-            msg = f"the API returned the same {what} again, so the pages do not end (after {self.count} pages)"
-            raise EndlessPagesError(msg)
-        if self._empty >= MOST_EMPTY_PAGES:
-            msg = f"the API returned {self._empty} pages in a row without records; report it to DeepConverse"
-            raise ExtractionError(msg)
-        self._cursors.add(page.cursor)
-        return page.cursor
 
 
 class Endpoint:
@@ -80,6 +49,7 @@ class Endpoint:
         self.selects_by = ""
         self.clock: Callable[[], float] = time.monotonic
         self.limiter = RateLimiter(stream.config["requests_per_second"])
+        self.wait = self.limiter.wait
         self._retry = Retry(self.limiter, stream.logger, policy)
 
     @cached_property
@@ -93,53 +63,52 @@ class Endpoint:
         most: int = self.stream.config["concurrency"]
         return min(self.limiter.in_flight, most)
 
-    def wait(self, stopped: threading.Event) -> None:
-        """Wait until the rate limiter allows a request."""
-        self.limiter.wait(stopped)
-
-    def pages(self, bot_name: str, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
+    def pages(self, bot_name: str, reading: Reading, stopped: threading.Event) -> Iterator[Page]:
         """Yield the pages of a window: each `next` requests one, for which the caller has waited for the limiter.
-
-        Args:
-            bot_name: The bot.
-            read: The window, and how to read it.
-            stopped: Set at the end of the run.
 
         Raises:
             FatalSyncError: If the window cannot be read so. Some of these errors have a fallback.
         """
         session = self.sessions.new()
-        paginator = CursorPaginator()
         where = f"Bot '{bot_name}', stream '{self.name}'"
-        is_patient = read.is_patient or read.page_size == 1
-        records = 0
-        while not paginator.finished:
-            end = min(read.window.end, self.latest_end)
-            if end <= read.window.start:
-                yield Page([])
-                return
-            window = {"start_time": read.window.start_time, "end_time": end, "per_page": read.page_size}
-            page: PageContext[str | None] = PageContext({"bot_name": bot_name, **window}, paginator.current_value)
-            send = partial(self._fetch_whole, session, page, records)
+        is_patient = reading.is_patient or reading.page_size == 1
+        start = max(0, reading.window.start - 1)  # see `Window`
+        cursors: list[str | None] = [None]
+        latest: list[Any] = []
+        empty = 0
+        while (end := min(reading.window.end, self.latest_end)) > reading.window.start:
+            parameters = {"bot_name": bot_name, "start_time": start, "end_time": end, "per_page": reading.page_size}
+            request = PageContext[str | None](parameters, cursors[-1])
+            send = partial(self._fetch_whole, session, request, sum(reading.sizes))
             try:
-                response = self._retry(send, stopped, where=where, patient=is_patient)
+                page = page_of(self._retry(send, stopped, where=where, patient=is_patient))
             except FutureEndError as error:
                 self._end_earlier(error, end)
-                self.limiter.wait(stopped)
+                self.wait(stopped)
                 continue
-            records += len(page_of(response).data)
-            yield page_of(response)
-            paginator.advance(response)
+            yield page
+            if page.cursor is None:
+                return
+            is_same = bool(page.data) and page.data == latest
+            if page.cursor in cursors or is_same:
+                what = "page" if is_same else "cursor"
+                msg = f"the API returned the same {what} again, so the pages do not end (after {len(cursors)} pages)"
+                raise EndlessPagesError(msg)
+            empty = 0 if page.data else empty + 1
+            if empty >= MOST_EMPTY_PAGES:
+                msg = f"the API returned {empty} pages in a row without records; report it to DeepConverse"
+                raise ExtractionError(msg)
+            latest = page.data
+            cursors.append(page.cursor)
+        yield Page([])
 
     def _end_earlier(self, error: FutureEndError, end: float) -> None:
         server_now = int(error.server_now.timestamp()) - 1
         if server_now >= end:
             raise error
         if math.isinf(self.latest_end):
-            until = f"{moment_of(server_now):%Y-%m-%d %H:%M:%S} UTC"
-            self.stream.logger.warning(
-                "Stream '%s': %s; reading up to %s, by the server's clock", self.name, describe(error), until
-            )
+            until = f"reading up to {moment_of(server_now):%Y-%m-%d %H:%M:%S} UTC, by the server's clock"
+            self.stream.logger.warning("Stream '%s': %s; %s", self.name, describe(error), until)
         self.latest_end = min(self.latest_end, server_now)
 
     def _fetch_whole(self, session: requests.Session, page: PageContext[str | None], before: int) -> requests.Response:

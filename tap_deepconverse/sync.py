@@ -31,13 +31,7 @@ class FailedBotsError(SyncError):
 
 
 def sync_streams(streams: Sequence[Sequence[BotSync]], config: Mapping[str, Any], writer: object) -> None:
-    """Read streams at once, in one thread: each burst of pages is a `sync` of the SDK. See `read_bots`.
-
-    Args:
-        streams: The bots of each stream.
-        config: The settings.
-        writer: Where the records go.
-    """
+    """Read the bots of each stream, all at once, in one thread: each burst of pages is a `sync` of the SDK."""
     begun = set()
     for bot in read_bots([bot for bots in streams for bot in bots], config, writer):
         bot.stream.sync(bot.context)
@@ -49,7 +43,7 @@ def sync_streams(streams: Sequence[Sequence[BotSync]], config: Mapping[str, Any]
 
 
 def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object) -> Iterator[BotSync]:
-    """Read bots, of any streams, to their ends. This is the loop of a run.
+    """Read bots, of any streams, to their ends. This is the loop of a run. If one fails, that is logged.
 
     Args:
         bots: What to read.
@@ -60,18 +54,17 @@ def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
         A bot whenever something has come for it; the caller takes it by `records`.
 
     Raises:
-        FatalAPIError: If an error is everyone's. An error of one bot is logged.
+        FatalAPIError: If an error is everyone's.
     """
+    by_lane = {bot.lane: bot for bot in bots}
+    failed = set()
+    is_written = False  # what has come, also the last of it
+    failures = Failures()
     for bot in bots:
         bot.warn_of_gap()
-    by_lane = {bot.lane: bot for bot in bots}
-    by_name = {(bot.stream.name, bot.bot_name): bot for bot in bots}
-    going = dict(by_lane)
-    failures = Failures(lambda stream, bot_name, reason: by_name[stream, bot_name].fail(reason))
-    is_written = False  # what has come, also the last of it
-    with Threads(config["concurrency"], threading.Event()) as threads:
-        try:
-            for lane in Pool([*going], threads, config["concurrency"]).arrivals():
+    try:
+        with Threads(config["concurrency"], threading.Event()) as threads:
+            for lane in Pool([*by_lane], threads, config["concurrency"]).arrivals():
                 if lane is None:
                     if isinstance(writer, PageWriter):
                         writer.check_target()
@@ -79,13 +72,14 @@ def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
                 if lane.inbox:
                     failures.page_came()
                     yield by_lane[lane]
-                if lane.is_over and lane.failure and going.pop(lane, None):
-                    failures.add(lane.source.name, lane.bot_name, lane.failure[1])
+                if lane.is_over and lane.failure and lane not in failed:
+                    failed.add(lane)
+                    failures.add(lane.bot_name, lane.failure[1], by_lane[lane].fail)
             is_written = True
             failures.end()
-        except EveryBotError as error:
-            raise FatalAPIError(str(error)) from error
-        finally:
-            for bot in bots:
-                bot.sum_up(is_written=is_written)
-                bot.endpoint.sessions.close()
+    except EveryBotError as error:
+        raise FatalAPIError(str(error)) from error
+    finally:
+        for bot in bots:
+            bot.sum_up(is_written=is_written)
+            bot.endpoint.sessions.close()

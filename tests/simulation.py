@@ -10,9 +10,10 @@ import logging
 import random
 import threading
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -21,69 +22,35 @@ import msgspec
 
 from sandbox.archive import HOURS
 from tap_deepconverse.extract.fallback import FullPage
-from tap_deepconverse.extract.lane import Lane, Reading
+from tap_deepconverse.extract.lane import Lane
 from tap_deepconverse.extract.pool import Pool
 from tap_deepconverse.extract.span import BotSpan, SpanSettings
+from tap_deepconverse.extract.window import Reading, Window
 from tap_deepconverse.records.page import Page
 from tap_deepconverse.records.values import format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tap_deepconverse.extract.window import WindowRead
-
 DAY = 86_400
 NOW = 1_790_000_000
 INTERVAL = 1.01 / 3
 
-SHAPES: dict[str, Callable[[float, float], float]] = {}
-"""How busy a moment is, from 0 to 1, by its seconds since the epoch and its place in the span, from 0 to 1."""
 
-
-def shape(function: Callable[[float, float], float]) -> Callable[[float, float], float]:
-    SHAPES[function.__name__] = function
-    return function
-
-
-@shape
-def even(_: float, __: float) -> float:
-    return 1.0
-
-
-@shape
-def rhythm(moment: float, _: float) -> float:
+def rhythm(moment: float) -> float:
     return HOURS[int(moment % DAY * 24 // DAY)] / max(HOURS)
 
 
-@shape
-def nights(moment: float, _: float) -> float:
-    return 1.0 if moment % DAY < 6 * 3600 else 0.1
-
-
-@shape
-def two_peaks(moment: float, _: float) -> float:
-    hour = moment % DAY // 3600
-    return 1.0 if hour in {8, 9, 10, 19, 20, 21} else 0.15
-
-
-@shape
-def weekend(moment: float, place: float) -> float:
-    return rhythm(moment, place) / (4 if moment // DAY % 7 in {2, 3} else 1)
-
-
-@shape
-def campaign(moment: float, place: float) -> float:
-    return rhythm(moment, place) * (1.0 if 0.6 <= place < 0.6333 else 0.1)
-
-
-@shape
-def growing(moment: float, place: float) -> float:
-    return rhythm(moment, place) * (0.05 + 0.95 * place)
-
-
-@shape
-def shrinking(moment: float, place: float) -> float:
-    return rhythm(moment, place) * (1.0 - 0.95 * place)
+SHAPES: dict[str, Callable[[float, float], float]] = {
+    "even": lambda _, __: 1.0,
+    "rhythm": lambda moment, _: rhythm(moment),
+    "two_peaks": lambda moment, _: 1.0 if moment % DAY // 3600 in {8, 9, 10, 19, 20, 21} else 0.15,
+    "weekend": lambda moment, _: rhythm(moment) / (4 if moment // DAY % 7 in {2, 3} else 1),
+    "campaign": lambda moment, place: rhythm(moment) * (1.0 if 0.6 <= place < 0.6333 else 0.1),
+    "growing": lambda moment, place: rhythm(moment) * (0.05 + 0.95 * place),
+    "shrinking": lambda moment, place: rhythm(moment) * (1.0 - 0.95 * place),
+}
+"""How busy a moment is, from 0 to 1, by its seconds since the epoch and its place in the span, from 0 to 1."""
 
 
 def times_of(records: int, days: float, kind: str = "rhythm", seed: int = 1, end: int = NOW) -> list[int]:
@@ -116,24 +83,26 @@ class Api:
     name: str = "conversations"
     page_size: int = 1000
 
-    @cached_property
-    def full_page(self) -> FullPage:
-        return FullPage(self.page_size)
+    def __post_init__(self) -> None:
+        self.full_page = FullPage(self.page_size)
 
     def wait(self, stopped: threading.Event) -> None:
         raise NotImplementedError
 
-    def pages(self, _: str, read: WindowRead, __: threading.Event) -> Iterator[Page]:
-        """Give a window's pages: `start_time` and `end_time` are both inside."""
-        window = read.window
-        found = list(range(bisect_left(self.times, window.start_time), bisect_left(self.times, window.end + 1)))
+    def pages(self, _: str, reading: Reading, __: threading.Event) -> Iterator[Page]:
+        """Give a window's pages, from a second before it: `start_time` and `end_time` are both inside."""
+        first, end = reading.window.start - 1, reading.window.end
+        found = list(range(bisect_left(self.times, first), bisect_left(self.times, end + 1)))
         if not self.is_sorted:
             found.sort(key=lambda number: crc32(b"%d" % number))
-        size = min(read.page_size, self.clamp)
+        size = min(reading.page_size, self.clamp)
         for at in range(0, max(1, len(found)), size):
             self.requests += 1
             data = [msgspec.Raw(b"%d" % number) for number in found[at : at + size]]
             yield Page(data, "more" if at + size < len(found) else None)
+
+
+Job = tuple[float, int, Lane, Reading]
 
 
 @dataclass
@@ -144,44 +113,40 @@ class Clock:
     now: float = 0.0
     most_at_once: int = 0
     turns: dict[str, float] = field(default_factory=dict)
-    waiting: list[tuple[float, int, Reading]] = field(default_factory=list)
-    under_way: list[tuple[float, int, Reading]] = field(default_factory=list)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    waiting: list[Job] = field(default_factory=list)
+    under_way: list[Job] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
 
     def are_waiting(self, name: str) -> bool:
-        return any(turn > self.now for turn, _, reading in self.waiting if reading.lane.source.name == name)
+        return any(turn > self.now for turn, _, lane, _ in self.waiting if lane.source.name == name)
 
-    def ask(self, reading: Reading) -> None:
-        name = reading.lane.source.name
-        turn = max(self.now, self.turns.get(name, 0.0))
-        self.turns[name] = turn + INTERVAL
-        heapq.heappush(self.waiting, (turn, next(self.numbers), reading))
+    def ask(self, lane: Lane, reading: Reading) -> None:
+        turn = max(self.now, self.turns.get(lane.source.name, 0.0))
+        self.turns[lane.source.name] = turn + INTERVAL
+        heapq.heappush(self.waiting, (turn, next(self.numbers), lane, reading))
 
-    def answer(self, _: float) -> tuple[Reading, Page | BaseException] | None:
+    def answer(self, _: float) -> tuple[Lane, Reading, Page | BaseException] | None:
         if self.waiting and (not self.under_way or self.waiting[0][0] <= self.under_way[0][0]):
-            self.now, number, reading = heapq.heappop(self.waiting)
-            heapq.heappush(self.under_way, (self.now + self.seconds, number, reading))
+            self.now, number, lane, reading = heapq.heappop(self.waiting)
+            heapq.heappush(self.under_way, (self.now + self.seconds, number, lane, reading))
             self.most_at_once = max(self.most_at_once, len(self.under_way))
             return None
-        self.now, _, reading = heapq.heappop(self.under_way)
-        source = reading.lane.source
-        assert isinstance(source, Api)
-        source.in_flight = 3 * self.seconds
-        return reading, reading.next_page(self.stopped)
+        self.now, _, lane, reading = heapq.heappop(self.under_way)
+        assert isinstance(lane.source, Api)
+        lane.source.in_flight = 3 * self.seconds
+        return lane, reading, lane.fetch(reading, threading.Event())
 
 
 @dataclass
 class Outcome:
     """What a simulated run took."""
 
-    seconds: float = 0.0
-    requests: int = 0
-    records: int = 0
-    most_between_checkpoints: int = 0
-    most_beyond: int = 0  # pages read beyond what was complete
-    most_at_once: int = 0
-    spans: list[BotSpan] = field(default_factory=list)
+    seconds: float
+    requests: int
+    records: int
+    most_between_checkpoints: int
+    most_beyond: int
+    most_at_once: int
 
 
 def span_of(  # noqa: PLR0913
@@ -200,42 +165,54 @@ def span_of(  # noqa: PLR0913
     return BotSpan(settings, before, counted=counted or {})
 
 
-def simulate(spans: Sequence[BotSpan], apis: Sequence[Api], answer: float, most_at_once: int = 16) -> Outcome:
-    """Read bots in simulated time.
+def lane_of(span: BotSpan, api: Api) -> Lane:
+    return Lane("bot", span, api, logging.getLogger("simulation"))
 
-    Args:
-        spans: What to read of each bot.
-        apis: The API of each bot.
-        answer: Seconds that an answer takes.
-        most_at_once: How many windows may be read at once.
 
-    Returns:
-        What it took, less the start of the process.
+@dataclass
+class Taken:
+    """What has been taken from lanes; checks that each window's pages come in order, and then its end.
+
+    Attributes:
+        emitted: How often each record was emitted, by its number.
+        most_beyond: Pages read beyond what was complete.
     """
-    lanes = [Lane("bot", span, api, logging.getLogger("simulation")) for span, api in zip(spans, apis, strict=True)]
-    clock = Clock(answer)
-    outcome = Outcome(spans=list(spans))
-    since: dict[int, int] = {}
+
+    emitted: Counter[int] = field(default_factory=Counter)
+    pages: Counter[Reading] = field(default_factory=Counter)
+    ended: list[tuple[Lane, Window]] = field(default_factory=list)
+    most_beyond: int = 0
+
+    def take(self, lane: Lane) -> None:
+        assert isinstance(lane.source, Api)
+        self.most_beyond = max(self.most_beyond, sum(len(each.sizes) for each in lane.open))
+        while lane.inbox:
+            reading, number, page = lane.inbox.popleft()
+            assert lane.failure is None or reading.window.start < lane.failure[0]
+            self.pages[reading] += page is not None
+            assert self.pages[reading] == number
+            if page is None:
+                self.ended.append((lane, reading.window))
+                lane.finish(reading)
+                continue
+            for place in (int(bytes(raw)) for raw in page.data):
+                record = {"_id": str(place), "t": text_of(lane.source.times[place])}
+                self.emitted[place] += lane.span.admit(reading.seen, record)
+
+
+def simulate(spans: Sequence[BotSpan], apis: Sequence[Api], answer: float, most_at_once: int = 16) -> Outcome:
+    """Read bots, each from its API, in simulated time, at `answer` seconds an answer, less the process's start."""
+    lanes = list(map(lane_of, spans, apis))
+    most_between = 0
+    clock, taken, since = Clock(answer), Taken(), Counter[Lane]()
     for lane in Pool(lanes, clock, most_at_once).arrivals():
         if lane is None:
             continue
-        times = lane.source.times if isinstance(lane.source, Api) else []
-        outcome.most_beyond = max(outcome.most_beyond, sum(each.number for each in lane.open))
-        while lane.inbox:
-            arrival = lane.inbox.popleft()
-            if arrival.page is not None:
-                if arrival.number == 1:
-                    lane.span.begin(arrival.reading.read.window)
-                for number in arrival.page.data:
-                    record = {"_id": bytes(number).decode(), "t": text_of(times[int(bytes(number))])}
-                    outcome.records += lane.span.admit(arrival.reading.read.window, record)
-                since[id(lane)] = since.get(id(lane), 0) + len(arrival.page.data)
-            elif lane.finish(arrival.reading):
-                outcome.most_between_checkpoints = max(outcome.most_between_checkpoints, since.pop(id(lane), 0))
-    for lane in lanes:
-        assert lane.failure is None, lane.failure
-        assert lane.span.until == max(lane.span.end, lane.span.until)
-    outcome.seconds = clock.now
-    outcome.requests = sum(api.requests for api in apis)
-    outcome.most_at_once = clock.most_at_once
-    return outcome
+        since[lane] += sum(len(page.data) for _, _, page in lane.inbox if page)
+        furthest = lane.span.until
+        taken.take(lane)
+        if lane.span.until > furthest:
+            most_between = max(most_between, since.pop(lane))
+    assert all(lane.failure is None and lane.span.until >= lane.span.end for lane in lanes)
+    requests = sum(api.requests for api in apis)
+    return Outcome(clock.now, requests, taken.emitted.total(), most_between, taken.most_beyond, clock.most_at_once)

@@ -52,7 +52,11 @@ def test_imports_run_down_in_files_that_can_be_read_at_once() -> None:
             for other in others & floor.keys()
             if floor[other] < floor[room] + is_folder  # a folder imports none of its own row
         ]
-        wrong += [f"{module} imports {name}" for name in names if name.split(".")[0] in NOT_IN.get(room, set())]
+        wrong += [
+            f"{module} imports {name}"
+            for name in names
+            if name.split(".")[0] in NOT_IN.get(room, set()) and not name.startswith("singer_sdk.exceptions.")
+        ]
         wrong += [f"{module} is too long"] if len(text.splitlines()) > 250 else []
         wrong += [
             f"{module}.{node.name} is too long"

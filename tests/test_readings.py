@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,7 +84,21 @@ def test_an_end_in_the_future_may_be_refused(serve: Serve, clock_behind: float) 
     archive.add_bot("bot", 50, now - 10 * DAY, now - DAY)
     sandbox, url = serve(archive, refuses_future=True, clock_behind=clock_behind)
     sandbox.fault = end_after(500, sandbox)
-    assert lost(sandbox, sync(config_for(url, start_date="2026-09-01"))) == []
+    output = sync(config_for(url, start_date="2026-09-01"))
+    assert lost(sandbox, output) == []
+    for stream in STREAMS:
+        (partition,) = output.state["bookmarks"][stream]["partitions"]
+        assert datetime.fromisoformat(partition["complete_until"]).timestamp() <= time.time() - clock_behind
+
+
+def test_no_connection_is_left_open(serve: Serve) -> None:
+    """Each is served by a thread, which ends with it."""
+    _, url = serve()
+    before = set(threading.enumerate())
+    sync(config_for(url, page_size=20, **SPAN))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("forbidden", ["other", "messages"])

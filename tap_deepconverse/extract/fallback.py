@@ -14,9 +14,7 @@ from singer_sdk.exceptions import FatalSyncError
 from tap_deepconverse.api.errors import CursorRejectedError, MayBeTooLargeError, PageTooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tap_deepconverse.extract.window import WindowRead
+    from tap_deepconverse.extract.window import Reading
     from tap_deepconverse.records.page import Page
 
 
@@ -47,73 +45,73 @@ class FullPage:
 
     Attributes:
         asked: Records to ask for: the setting.
-        size: Records in a full page.
+        size: Records in a full page: all that was asked for, until a page shows otherwise.
         is_known: Whether a page has shown that.
         pages: Pages of the stream that have come.
+        most: The most records that a query has returned, on all of its pages.
     """
 
     asked: int
-    size: int = 0
     is_known: bool = False
     pages: int = 0
+    most: int = 0
 
     def __post_init__(self) -> None:
-        """Take a page for full if it has all that was asked for, until one shows otherwise."""
-        self.size = self.size or self.asked
+        """Begin with what is asked for."""
+        self.size = self.asked
 
-    def learn(self, page: Page, read: WindowRead) -> None:
-        """Take note of a page."""
-        self.pages += 1
-        records = len(page.data)
-        if page.cursor is None or records < min(SHORTEST, read.page_size) or read.page_size < self.asked:
-            return
-        self.size = max(self.size, records) if self.is_known else records
-        self.is_known = True
-
-    def require_end(self, page: Page, read: WindowRead, sizes: Sequence[int]) -> None:
-        """Check that a page without a cursor can be the last of its window.
-
-        Args:
-            page: The page.
-            read: Its window.
-            sizes: How many records each page of the window held, this one included.
+    def take(self, page: Page, reading: Reading) -> None:
+        """Learn from a page, the latest of its window.
 
         Raises:
-            MissingRecordsError: If more records may follow.
+            MissingRecordsError: If it comes as the last, but more records may follow.
         """
-        if page.cursor is not None or math.isinf(read.expected):  # a window that holds whatever comes
+        held, records = len(page.data), sum(reading.sizes)
+        is_of_usual_size = reading.page_size >= self.asked
+        self.pages += 1
+        self.most = max(self.most, records)
+        if page.cursor is not None:
+            if held >= min(SHORTEST, reading.page_size) and is_of_usual_size:
+                self.size = max(self.size, held) if self.is_known else held
+                self.is_known = True
             return
-        held, records = len(page.data), sum(sizes)
-        is_full = held >= min(self.size, read.page_size)
-        if not page.has_cursor_key and (is_full or (held > 1 and not self.is_known and read.window.length > 1)):
+        if math.isinf(reading.expected):  # a window that holds whatever comes
+            return
+        is_full = held >= min(self.size, reading.page_size)
+        is_long = reading.window.length > 1
+        if not page.has_cursor_key and (is_full or (held > 1 and not self.is_known and is_long)):
             msg = f"a page of {held} records has no `cursor` (its keys: {page.keys}), so more may follow"
             raise MissingRecordsError(msg)
-        if len(sizes) > 1 and len(set(sizes)) == 1 and held and read.window.length > 1:
-            msg = f"the last of {len(sizes)} pages is full, so the API may return at most {records} records a query"
+        is_most = records == self.most or not is_of_usual_size  # else the API has returned more to another query
+        if len(reading.sizes) > 1 and len(set(reading.sizes)) == 1 and held and is_long and is_most:
+            pages = len(reading.sizes)
+            msg = f"the last of {pages} pages is full, so the API may return at most {records} records a query"
             raise MissingRecordsError(msg)
 
 
-def fallback(read: WindowRead, error: Exception, *, others_come: bool) -> tuple[str, list[WindowRead]]:
+def fallback(reading: Reading, error: Exception, *, others_come: bool) -> tuple[str, list[Reading]]:
     """Return how to read a failed window, in words for the log, and what to read instead.
 
     Whether a cursor works with another page size is not documented, so a window is read again from its first page.
 
     Args:
-        read: The window.
+        reading: The window.
         error: One of `UNREADABLE`.
         others_come: Whether other pages came while this one failed. If not, it may be an outage.
 
     Raises:
         ExtractionError: If there is no other way.
     """
-    if isinstance(error, MayBeTooLargeError) and read.is_smaller and not others_come:
-        return "with more patience: smaller pages fail too", [replace(read, is_patient=True)]
+    if isinstance(error, MayBeTooLargeError) and reading.is_smaller and not others_come:
+        return "with more patience: smaller pages fail too", [replace(reading, is_patient=True)]
     is_too_large = isinstance(error, PageTooLargeError)
-    size = max(1, read.page_size // 2) if is_too_large else read.page_size
-    parts = read.window.parts(2)
-    if len(parts) == 1 and size == read.page_size:
-        msg = f"{error}, in {read.window}; there is no other way to read it: if it persists, report it to DeepConverse"
+    size = max(1, reading.page_size // 2) if is_too_large else reading.page_size
+    parts = reading.window.parts(2)
+    if len(parts) == 1 and size == reading.page_size:
+        where = f"in {reading.window}"
+        msg = f"{error}, {where}; there is no other way to read it: if it persists, report it to DeepConverse"
         raise ExtractionError(msg)
     smaller = f", in pages of {size} records; if this happens often, set `page_size` to that number"
-    part = replace(read, page_size=size, expected=read.expected / 2, is_smaller=is_too_large, is_patient=size == 1)
+    half = reading.expected / 2
+    part = replace(reading, page_size=size, expected=half, is_smaller=is_too_large, is_patient=size == 1)
     return f"in halves{smaller if is_too_large else ''}", [replace(part, window=window) for window in parts]

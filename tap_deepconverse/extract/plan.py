@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tap_deepconverse.extract.window import DAY, MOST_PAGES, Window, WindowRead
+from tap_deepconverse.extract.window import DAY, MOST_PAGES, Reading, Window
 
 if TYPE_CHECKING:
     from tap_deepconverse.extract.forecast import Forecast
@@ -31,41 +31,37 @@ GUESSED_PAGES = 12
 
 
 class Planner:
-    """Cuts a span of time into windows, the earliest first, as it becomes known how busy the bot is."""
+    """Cuts a span of time into windows, the earliest first, as it becomes known how busy the bot is.
+
+    Everywhere, `in_flight` is how many concurrent requests use the full rate limit, and `page_size` how many records a
+    full page holds.
+    """
 
     def __init__(self, span: Window, *, longest: int, first: int, forecast: Forecast) -> None:
         """Plan to read a span in windows of `longest` seconds at most, or of `first` while nothing is known."""
         self.forecast = forecast
-        self.longest = longest
-        self._left = [span] if span.length > 0 else []
+        self._left = span
+        self._longest = longest
         self._first = min(first, longest)
         self._longest_yet = self._first
-        self._instead: list[WindowRead] = []
+        self._again: list[Reading] = []  # before all that is left
 
     @property
     def next_start(self) -> int | None:
         """The start of the next window, or None if none is left."""
-        starts = [read.window.start for read in self._instead[:1]] + [window.start for window in self._left[:1]]
-        return min(starts, default=None)
+        if self._again:
+            return self._again[0].window.start
+        return self._left.start if self._left.length > 0 else None
 
     @property
     def expected_left(self) -> float | None:
         """How many records to expect in what is not planned yet, or None if nothing is known."""
-        return sum(map(self.forecast.expected, self._left)) if self.forecast.is_known else None
-
-    @property
-    def _is_instead(self) -> bool:
-        return bool(self._instead) and self._instead[0].window.start == self.next_start
+        return self.forecast.expected(self._left) if self.forecast.is_known else None
 
     def pages(self, in_flight: float, page_size: int) -> float:
-        """Return how many pages the next window should hold.
-
-        Args:
-            in_flight: Concurrent requests that use the full rate limit: requests per second times seconds of an answer.
-            page_size: Records in a full page.
-        """
-        if self._is_instead:
-            return self._instead[0].expected
+        """Return how many pages the next window should hold."""
+        if self._again:
+            return self._again[0].expected
         expected = self.expected_left
         if expected is None:
             return 1.0
@@ -73,61 +69,60 @@ class Planner:
         # With fast answers, a window of one page costs more than waiting for a second page.
         return max(2 if in_flight < 2 else 1, math.floor(pages))  # noqa: PLR2004
 
-    def next(self, in_flight: float, page_size: int, asked: int) -> WindowRead:
+    def next(self, in_flight: float, page_size: int, asked: int) -> Reading:
         """Return the earliest window that is left; see `pages`. `asked` is how many records a page is asked for."""
-        if self._is_instead:
-            return self._instead.pop(0)
-        pages = self.pages(in_flight, page_size)
-        left = self._left.pop(0)
-        length, why = self._length(left, pages * page_size)
-        window = Window(left.start, min(left.end, left.start + max(1, math.ceil(length))))
-        if window.end < left.end:
-            self._left.insert(0, Window(window.end, left.end))
+        if self._again:
+            return self._again.pop(0)
+        length, why = self._length(self.pages(in_flight, page_size) * page_size)
+        start, end = self._left.start, self._left.end
+        window = Window(start, min(end, start + max(1, math.ceil(length))))
+        self._left = Window(window.end, end)
         self._longest_yet = max(self._longest_yet, window.length)
         expected = self.forecast.expected(window) / page_size if self.forecast.is_known else 0.0
-        return WindowRead(window, asked, expected, 2 * max(expected, _most_pages(in_flight)), why=why)
+        return Reading(window, asked, expected, 2 * max(expected, _most_pages(in_flight)), why=why)
 
-    def _length(self, left: Window, full: float) -> tuple[float, str]:
+    def _length(self, full: float) -> tuple[float, str]:
         if not self.forecast.is_known:
             return self._first, "nothing is known yet"
         records = max(full / 2, full - MARGIN * math.sqrt(full))
-        longest = min(self.longest, GROWTH * self._longest_yet)
-        length = self.forecast.length(left, records)
+        longest = min(self._longest, GROWTH * self._longest_yet)
+        length = self.forecast.length(self._left, records)
         why = f"for about {records:,.0f} records"
         return (length, why) if length < longest else (longest, f"the longest, {why} at most")
 
-    def replace(self, *reads: WindowRead) -> None:
+    def read_again(self, *readings: Reading) -> None:
         """Read these windows next, in place of one that could not be read as planned."""
-        self._instead = sorted([*self._instead, *reads], key=lambda read: read.window)
+        self._again = sorted([*self._again, *readings], key=lambda reading: reading.window)
 
-    def is_outgrown(self, read: WindowRead, pages: int, in_flight: float, spare: float) -> bool:
+    def is_outgrown(self, reading: Reading, in_flight: float, spare: float) -> bool:
         """Return whether a window holds so much more than expected that it is better cut, after a full page of it.
 
         The pages that it took are then read again, but by several requests at once. Where the rate limit allows more
         requests than there are windows left, by `spare`, that is soon worth it.
         """
-        if read.window.length < MOST_PAGES:
+        pages = len(reading.sizes)
+        if reading.window.length < MOST_PAGES:
             return False
-        if pages == 1 and read.expected < SILENCE:
-            return read.window.length > FIRST_WINDOW
-        is_worth_it = pages > read.expected + 2 and spare > 2 * (in_flight - spare)
-        return is_worth_it or pages > read.most_pages
+        if pages == 1 and reading.expected < SILENCE:
+            return reading.window.length > FIRST_WINDOW
+        is_worth_it = pages > reading.expected + 2 and spare > 2 * (in_flight - spare)
+        return is_worth_it or pages > reading.most_pages
 
-    def cut(self, read: WindowRead, pages: int, in_flight: float, page_size: int) -> None:
+    def cut(self, reading: Reading, in_flight: float, page_size: int) -> None:
         """Plan to read a window again, in equal parts."""
-        is_guess = read.expected < SILENCE
-        held = GUESSED_PAGES * read.page_size / page_size if is_guess else 2.0 * pages
-        self.forecast.learn(read.window, held * page_size)
+        is_guess = reading.expected < SILENCE
+        held = GUESSED_PAGES * reading.page_size / page_size if is_guess else 2.0 * len(reading.sizes)
+        self.forecast.learn(reading.window, held * page_size)
         number = max(4, math.ceil(min(2 * in_flight, held)))
-        most = 2 * MOST_PAGES if is_guess else max(read.most_pages, 2 * held / number)
-        why = f"a part of {read.window}, which holds more than expected"
-        part = replace(read, expected=held / number, most_pages=most, why=why)
-        self.replace(*(replace(part, window=window) for window in read.window.parts(number)))
+        most = 2 * MOST_PAGES if is_guess else max(reading.most_pages, 2 * held / number)
+        why = f"a part of {reading.window}, which holds more than expected"
+        part = replace(reading, expected=held / number, most_pages=most, why=why)
+        self.read_again(*(replace(part, window=window) for window in reading.window.parts(number)))
 
-    def restart(self, *reads: WindowRead) -> None:
-        """Plan to read these windows, as they are, in place of all that is left."""
-        self._left.clear()
-        self._instead = list(reads)
+    def restart(self, reading: Reading) -> None:
+        """Plan to read this window in place of all that is left."""
+        self._left = Window(reading.window.end, reading.window.end)
+        self._again = [reading]
 
 
 def _most_pages(in_flight: float) -> float:

@@ -7,7 +7,7 @@ memory is bounded by what is in flight.
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from singer_sdk.exceptions import FatalSyncError
@@ -17,7 +17,8 @@ from tap_deepconverse.extract.fallback import UNREADABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tap_deepconverse.extract.lane import Lane, Reading
+    from tap_deepconverse.extract.lane import Lane
+    from tap_deepconverse.extract.window import Reading
     from tap_deepconverse.records.page import Page
 
 MOST_BYTES = 1 << 26
@@ -33,10 +34,10 @@ class Workers(Protocol):
     def are_waiting(self, name: str) -> bool:
         """Return whether a request of this stream still waits for the rate limiter."""
 
-    def ask(self, reading: Reading) -> None:
+    def ask(self, lane: Lane, reading: Reading) -> None:
         """Request the next page of a window, as soon as the rate limiter of its stream allows it."""
 
-    def answer(self, seconds: float) -> tuple[Reading, Page | BaseException] | None:
+    def answer(self, seconds: float) -> tuple[Lane, Reading, Page | BaseException] | None:
         """Return what came next; None once a request was sent, or if nothing comes for so long."""
 
 
@@ -44,19 +45,15 @@ class Pool:
     """Reads some lanes, with as many requests in flight as the rate limit needs."""
 
     def __init__(
-        self,
-        lanes: Sequence[Lane],
-        workers: Workers,
-        most_at_once: int,
-        clock: Callable[[], float] = time.monotonic,
+        self, lanes: Sequence[Lane], workers: Workers, most_at_once: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._lanes = list(lanes)
+        self._lanes = lanes
         self._workers = workers
         self._most_at_once = most_at_once
         self._clock = clock
         self._failed_at: dict[Lane, float] = {}
         self._asked = Counter[str]()
-        self._largest = defaultdict[str, int](int)
+        self._largest = Counter[str]()
 
     def arrivals(self) -> Iterator[Lane | None]:
         """Yield a lane whenever something has come for it, until all lanes are over; None after a second of silence.
@@ -74,35 +71,34 @@ class Pool:
                 yield None
             else:
                 self._take(*answer)
-                yield answer[0].lane
+                yield answer[0]
 
     def _ask_for(self, lane: Lane) -> None:
-        source = lane.source
-        most = self._most_at_once
-        if largest := self._largest[source.name]:
+        name, most = lane.source.name, self._most_at_once
+        if largest := self._largest[name]:
             most = min(most, max(1, MOST_BYTES // largest))
-        while self._asked[source.name] < most and not self._workers.are_waiting(source.name):
+        while self._asked[name] < most and not self._workers.are_waiting(name):
             reading = lane.next()
             if reading is None:
                 return
             reading.is_asked = True
-            self._asked[source.name] += 1
-            self._workers.ask(reading)
+            self._asked[name] += 1
+            self._workers.ask(lane, reading)
 
-    def _take(self, reading: Reading, came: Page | BaseException) -> None:
-        lane = reading.lane
+    def _take(self, lane: Lane, reading: Reading, came: Page | BaseException) -> None:
+        name = lane.source.name
         reading.is_asked = False
-        at_once = self._asked[lane.source.name]
-        self._asked[lane.source.name] -= 1
+        at_once = self._asked[name]
+        self._asked[name] -= 1
         if reading not in lane.open:  # the lane has failed in the meantime
             return
         try:
             try:
                 if isinstance(came, BaseException):
                     raise came
-                self._largest[lane.source.name] = max(self._largest[lane.source.name], came.size)
+                self._largest[name] = max(self._largest[name], came.size)
                 lane.put(reading, came, at_once)
             except UNREADABLE as error:
                 lane.fall_back(reading, error)
         except FatalSyncError as error:  # anything else is a bug
-            lane.fail(reading.read.window, error)
+            lane.fail(reading.window.start, error)

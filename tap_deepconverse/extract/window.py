@@ -1,14 +1,25 @@
-"""A window of time to request, and how to read it. Times are Unix seconds."""
+"""A window of time: how to read it, and what has come of it. Times are Unix seconds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_deepconverse.records.page import Page
 
 HOUR, DAY = 3_600, 86_400
 MOST_PAGES = 13
 """Pages in the largest window: a larger one would delay the checkpoint too long."""
+LONGEST_BY_HOURS = 14 * DAY
+"""Seconds; in a longer window, records are not counted by the hour."""
+AN_HOUR = len("2026-01-01T00")
+A_SECOND = len("2026-01-01T00:00:00")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -18,9 +29,14 @@ def moment_of(seconds: int) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)
 
 
+def text_of(seconds: int) -> str:
+    """Return Unix seconds as text that sorts by time, as records have it."""
+    return f"{moment_of(seconds):%Y-%m-%dT%H:%M:%S}"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """A window of time: the records from `start` on, before `end`, in whole Unix seconds.
+    """A window of time: the records from `start` on, before `end`, in whole seconds.
 
     Whether the API counts `start_time` and `end_time` as inside is not documented. So a request begins a second before
     its window: whatever the API does, requests for adjacent windows leave nothing out.
@@ -30,18 +46,13 @@ class Window:
     end: int
 
     @property
-    def start_time(self) -> int:
-        """The parameter of the request."""
-        return max(0, self.start - 1)
-
-    @property
     def length(self) -> int:
         """Seconds."""
         return self.end - self.start
 
     def __str__(self) -> str:
         """Name the window in a log line: "the window from 2026-01-01T00:00:00Z to 2026-01-31T00:00:00Z"."""
-        return f"the window from {moment_of(self.start):%Y-%m-%dT%H:%M:%SZ} to {moment_of(self.end):%Y-%m-%dT%H:%M:%SZ}"
+        return f"the window from {text_of(self.start)}Z to {text_of(self.end)}Z"
 
     def parts(self, number: int) -> list[Window]:
         """Cut the window into parts of equal length, each a second at least."""
@@ -50,9 +61,40 @@ class Window:
         return [Window(start, end) for start, end in pairwise(edges)]
 
 
-@dataclass(frozen=True, slots=True)
-class WindowRead:
-    """A window to read, and how to read it.
+class Seen:
+    """What a window's records have shown. Their times are text: RFC 3339 in UTC, of fixed width.
+
+    Attributes:
+        newest: The newest time, or "".
+        hours: How many records each hour holds.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.newest = ""
+        self.hours = Counter[str]()
+        self._first, self._last = text_of(window.start), text_of(window.end)
+        self._shared = {text_of(max(0, second)) for edge in (window.start, window.end) for second in (edge - 1, edge)}
+
+    def is_inside(self, moment: str) -> bool:
+        """Return whether a time lies in the window."""
+        return self._first <= moment[:A_SECOND] <= self._last
+
+    def is_shared(self, moment: str) -> bool:
+        """Return whether a time lies where requests for adjacent windows overlap."""
+        return moment[:A_SECOND] in self._shared
+
+    def per_hour(self) -> dict[int, int]:
+        """Return the records of each of the window's hours; nothing for a long window."""
+        if self.window.length > LONGEST_BY_HOURS:
+            return {}
+        first = self.window.start // HOUR * HOUR
+        return {hour: self.hours[text_of(hour)[:AN_HOUR]] for hour in range(first, self.window.end, HOUR)}
+
+
+@dataclass(eq=False)
+class Reading:
+    """A window that is read, page by page. A copy of it (`replace`) begins anew.
 
     Attributes:
         expected: Pages to expect.
@@ -60,6 +102,11 @@ class WindowRead:
         is_smaller: Whether its pages are smaller, since larger ones failed.
         is_patient: Whether failures are retried as long as in an outage: a smaller page did not help.
         why: Why the window has this length, for the log.
+        pages: Each `next` requests a page.
+        sizes: Records of each page that came.
+        pages_before: Pages of the stream that had come when the latest request was made.
+        is_asked: Whether a request is in flight.
+        is_complete: Whether the last page came.
     """
 
     window: Window
@@ -69,3 +116,17 @@ class WindowRead:
     is_smaller: bool = False
     is_patient: bool = False
     why: str = ""
+    pages: Iterator[Page] | None = field(default=None, init=False)
+    sizes: list[int] = field(default_factory=list, init=False)
+    pages_before: int = field(default=0, init=False)
+    is_asked: bool = field(default=False, init=False)
+    is_complete: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing seen."""
+        self.seen = Seen(self.window)
+
+    @property
+    def left(self) -> float:
+        """Pages that are still expected."""
+        return 0.0 if self.is_complete else max(1.0, self.expected - len(self.sizes))

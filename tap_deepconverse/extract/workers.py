@@ -12,7 +12,8 @@ from tap_deepconverse.api.errors import StoppedError
 from tap_deepconverse.extract.fallback import ExtractionError
 
 if TYPE_CHECKING:
-    from tap_deepconverse.extract.lane import Reading
+    from tap_deepconverse.extract.lane import Lane
+    from tap_deepconverse.extract.window import Reading
     from tap_deepconverse.records.page import Page
 
 SECONDS_TO_LEAVE = 0.2
@@ -26,8 +27,8 @@ class Threads:
         """Start without threads; there are at most `most` for each stream. Setting `stopped` ends all waiting."""
         self._most = most
         self._stopped = stopped
-        self._jobs = defaultdict[str, SimpleQueue["Reading | None"]](SimpleQueue)
-        self._came = SimpleQueue["tuple[Reading, Page | BaseException] | None"]()
+        self._jobs = defaultdict[str, SimpleQueue["tuple[Lane, Reading] | None"]](SimpleQueue)
+        self._came = SimpleQueue["tuple[Lane, Reading, Page | BaseException] | None"]()
         self._lock = threading.Lock()
         self._waiting = Counter[str]()
         self._busy = Counter[str]()
@@ -40,35 +41,34 @@ class Threads:
     def __exit__(self, *raised: object) -> None:
         """End all threads, and the requests that wait."""
         self._stopped.set()
-        for name, started in self._threads.items():
-            for _ in started:
-                self._jobs[name].put(None)
+        started = [(name, thread) for name, threads in self._threads.items() for thread in threads]
+        for name, _ in started:
+            self._jobs[name].put(None)
         until = time.monotonic() + SECONDS_TO_LEAVE
-        for threads in self._threads.values():
-            for thread in threads:
-                thread.join(max(0.0, until - time.monotonic()))
+        for _, thread in started:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def are_waiting(self, name: str) -> bool:
         """Return whether a request of this stream still waits for the rate limiter."""
         with self._lock:
             return self._waiting[name] > 0
 
-    def ask(self, reading: Reading) -> None:
+    def ask(self, lane: Lane, reading: Reading) -> None:
         """Request the next page of a window, as soon as the rate limiter of its stream allows it.
 
         Raises:
             ExtractionError: If the system allows no thread at all.
         """
-        name = reading.lane.source.name
+        name = lane.source.name
         with self._lock:
             self._waiting[name] += 1
             self._busy[name] += 1
             is_short = self._busy[name] > len(self._threads[name])
         if is_short and len(self._threads[name]) < self._most:
             self._start(name)
-        self._jobs[name].put(reading)
+        self._jobs[name].put((lane, reading))
 
-    def answer(self, seconds: float) -> tuple[Reading, Page | BaseException] | None:
+    def answer(self, seconds: float) -> tuple[Lane, Reading, Page | BaseException] | None:
         """Return what came next; None once a request was sent, or if nothing comes for so long."""
         try:
             return self._came.get(timeout=seconds)
@@ -89,17 +89,18 @@ class Threads:
 
     def _work(self, name: str) -> None:
         came: Page | BaseException
-        while (reading := self._jobs[name].get()) is not None:
+        while (job := self._jobs[name].get()) is not None:
+            lane, reading = job
             try:
-                reading.lane.source.wait(self._stopped)
+                lane.source.wait(self._stopped)
                 with self._lock:
                     self._waiting[name] -= 1
                 self._came.put(None)
-                came = reading.next_page(self._stopped)
+                came = lane.fetch(reading, self._stopped)
             except StoppedError:
                 return
             except BaseException as error:  # noqa: BLE001  whose it is, the planning thread decides
                 came = error
             with self._lock:
                 self._busy[name] -= 1
-            self._came.put((reading, came))
+            self._came.put((lane, reading, came))

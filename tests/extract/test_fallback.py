@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from tap_deepconverse.api.errors import (
@@ -15,15 +17,15 @@ from tap_deepconverse.api.errors import (
     MayBeTooLargeError,
     PageTooLargeError,
 )
-from tap_deepconverse.extract.fallback import EndlessPagesError
-from tests.extract.test_lane import START, FaultyApi, Hands, lane_of, read
+from tap_deepconverse.extract.fallback import EndlessPagesError, FullPage, MissingRecordsError
+from tap_deepconverse.extract.window import Reading, Window
+from tap_deepconverse.records.page import Page
+from tests.extract.test_lane import START, FaultyApi, lane_of, read
 from tests.simulation import DAY, NOW, times_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_deepconverse.extract.window import WindowRead
-    from tap_deepconverse.records.page import Page
     from tests.extract.test_lane import Fault
 
 TOO_LARGE = PageTooLargeError("too large", "413")
@@ -40,8 +42,8 @@ def times(records: int = 20_000) -> list[int]:
     return times_of(records, 30)
 
 
-def when(condition: Callable[[WindowRead, int, Page], bool], then: Exception | Callable[[Page], Page]) -> Fault:
-    def fault(read: WindowRead, number: int, page: Page) -> Page:
+def when(condition: Callable[[Reading, int, Page], bool], then: Exception | Callable[[Page], Page]) -> Fault:
+    def fault(read: Reading, number: int, page: Page) -> Page:
         if not condition(read, number, page):
             return page
         if isinstance(then, Exception):
@@ -55,7 +57,7 @@ def both(first: Fault, second: Fault) -> Fault:
     return lambda read, number, page: second(read, number, first(read, number, page))
 
 
-def more(_: WindowRead, __: int, page: Page) -> Page:
+def more(_: Reading, __: int, page: Page) -> Page:
     return replace(page, cursor="more")
 
 
@@ -92,7 +94,7 @@ WHOLE: dict[str, Fault] = {
 def test_it_is_read_whole_in_another_way(what: str, most_at_once: int) -> None:
     api = FaultyApi(times(300 if "all" in what else 20_000), fault=WHOLE[what])
     lane = lane_of(api)
-    taken = read([lane], Hands(3), most_at_once)
+    taken = read([lane], most_at_once=most_at_once)
     assert (lane.failure, lane.span.until) == (None, NOW)
     assert taken.emitted.keys() == set(range(len(api.times)))
     assert api.requests <= (2_000 if "60" in what else 1_000 if "all" in what else 50 if what == "nothing" else 300)
@@ -134,7 +136,7 @@ def test_where_other_pages_come_it_is_the_size_of_the_page() -> None:
     is_large = lambda read, _, __: read.page_size > 100 and read.window.start < at < read.window.end  # noqa: E731
     api = FaultyApi(times(), fault=when(is_large, PERHAPS))
     lane = lane_of(api)
-    read([lane], Hands(3))
+    read([lane])
     assert (lane.failure, lane.span.until) == (None, NOW)
     assert min(read.page_size for read in api.reads) == 62
     assert not any(read.is_patient for read in api.reads)
@@ -143,8 +145,20 @@ def test_where_other_pages_come_it_is_the_size_of_the_page() -> None:
 def test_smaller_pages_whose_cursors_are_refused_are_halved_too() -> None:
     api = FaultyApi(times(), fault=both(WHOLE["pages of 60 at most"], WHOLE["each cursor is refused"]))
     lane = lane_of(api)
-    read([lane], Hands(3))
+    read([lane])
     assert lane.failure is None
+
+
+@pytest.mark.parametrize(("earlier", "is_end"), [([1000, 999], False), ([1000, 1000, 1], True)])
+def test_a_full_last_page_is_the_end_if_another_query_has_returned_more(earlier: list[int], *, is_end: bool) -> None:
+    full = FullPage(1000)
+    last = Reading(Window(0, DAY), 1000)
+    for reading, sizes in ((Reading(Window(0, DAY), 1000), earlier), (last, [1000, 1000])):
+        for size in sizes:
+            reading.sizes.append(size)
+            page = Page([msgspec.Raw(b"{}")] * size, "more" if len(reading.sizes) < len(sizes) else None)
+            with nullcontext() if is_end or reading.sizes != [1000, 1000] else pytest.raises(MissingRecordsError):
+                full.take(page, reading)
 
 
 def test_pages_that_come_short_do_not_make_all_others_shorter() -> None:
@@ -154,5 +168,5 @@ def test_pages_that_come_short_do_not_make_all_others_shorter() -> None:
     )
     api = FaultyApi(times(60_000), fault=half)
     lane = lane_of(api)
-    read([lane], Hands(3))
+    read([lane])
     assert {read.page_size for read in api.reads} == {1000}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,16 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.extract.lane import Lane
 from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan, SpanSettings
-from tap_deepconverse.extract.window import HOUR, Window
+from tap_deepconverse.extract.window import DAY, HOUR, Seen, Window
 from tap_deepconverse.records.values import format_time
-from tests.simulation import Api
+from tests.simulation import Api, lane_of
 
 NOW = datetime(2026, 9, 21, 12, 30, 5, tzinfo=UTC)
 BEGIN = datetime(2026, 9, 1, tzinfo=UTC)
 FIRST = int(BEGIN.timestamp())
-DAY = 86_400
 
 
 def moment(days: float, seconds: float = 0) -> datetime:
@@ -40,8 +37,8 @@ def record(identity: str, version: datetime | str | None, began: datetime | str 
     return {"_id": identity, "version": texts[0], "began": texts[1]}
 
 
-def days(first: float, last: float) -> Window:
-    return Window(FIRST + round(first * DAY), FIRST + round(last * DAY))
+def days(first: float, last: float) -> Seen:
+    return Seen(Window(FIRST + round(first * DAY), FIRST + round(last * DAY)))
 
 
 # --- Where it begins ---
@@ -69,7 +66,6 @@ def test_a_run_begins_a_lookback_before_what_is_complete(
     lookback_days: int, bookmark: float | None, complete_until: float | None, start: float
 ) -> None:
     before, until = (None if each is None else moment(each) for each in (bookmark, complete_until))
-    assert settings(lookback_days).start_after(before, until) == moment(start)
     assert span(before, until, lookback_days=lookback_days).reached == moment(start)
 
 
@@ -87,23 +83,16 @@ def test_a_span_that_is_filled_already_is_empty() -> None:
 
 def test_the_bookmark_is_the_newest_time_but_not_beyond_what_is_complete() -> None:
     bot = span()
-    assert bot.next_bookmark is None
-    bot.admit(days(1, 2), record("b", moment(1.5)))
-    assert not bot.finish(days(1, 2), 1)
-    assert bot.next_bookmark is None
-    bot.admit(days(0, 1), record("a", moment(5), moment(0.5)))  # selected by its beginning, changed later
-    assert bot.finish(days(0, 1), 1)
-    assert bot.reached == bot.next_bookmark == moment(2)
+    first, second = days(0, 1), days(1, 2)
+    assert bot.newest is None
+    bot.admit(second, record("b", moment(1.5)))
+    assert not bot.finish(second, 1)
+    assert bot.newest is None
+    bot.admit(first, record("a", moment(5), moment(0.5)))  # selected by its beginning, changed later
+    assert bot.finish(first, 1)
+    assert bot.reached == bot.newest == moment(2)
     bot.finish(days(2, 10), 0)
-    assert bot.next_bookmark == moment(5)
-
-
-def test_the_bookmark_never_moves_backwards() -> None:
-    bot = span(moment(10), lookback_days=5)
-    bot.admit(days(5, 8), record("a", moment(6)))
-    bot.finish(days(5, 8), 1)
-    assert bot.reached == moment(8)
-    assert bot.next_bookmark == moment(10)
+    assert bot.newest == moment(5)
 
 
 @pytest.mark.parametrize("other", ["0001-01-01T00:00:00.000000+00:00", datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
@@ -111,12 +100,12 @@ def test_the_bookmark_never_moves_backwards() -> None:
 @pytest.mark.parametrize("is_first", [True, False])
 def test_times_outside_of_the_span_move_nothing(other: datetime | str, *, is_first: bool) -> None:
     bot = span()
-    whole = Window(FIRST, int(NOW.timestamp()))
+    whole = Seen(Window(FIRST, int(NOW.timestamp())))
     records = [record("odd", other, other), record("odd too", other), record("a", moment(1), moment(1))]
     for each in records if is_first else records[::-1]:
         assert bot.admit(whole, each)
     bot.finish(whole, 3)
-    assert bot.next_bookmark == moment(1)
+    assert bot.newest == moment(1)
     assert bot.astray == 0
 
 
@@ -134,26 +123,23 @@ def test_windows_in_any_order_come_to_the_same(
 
     def read_in(order: list[Window]) -> BotSpan:
         bot = span(end=moment(0, end))
-        before = bot.until, bot.next_bookmark
         for window in order:
+            seen, before = Seen(window), bot.until
             found = [
                 record(str(number), moment(0, version), moment(0, began))
                 for number, (version, began) in enumerate(records)
-                if window.start_time <= FIRST + began <= window.end
+                if window.start - 1 <= FIRST + began <= window.end
             ]
             for each in found:
-                bot.admit(window, each)
-            is_further = bot.finish(window, len(found))
-            assert is_further == (bot.until > before[0])
-            assert bot.next_bookmark is None or (before[1] or BEGIN) <= bot.next_bookmark <= bot.reached
+                bot.admit(seen, each)
+            assert bot.finish(seen, len(found)) == (bot.until > before)
+            assert bot.newest is None or BEGIN <= bot.newest <= bot.reached
             assert all(hour + HOUR <= bot.until for hour in bot.counts)
-            before = bot.until, bot.next_bookmark
         assert bot.reached == moment(0, end)
         return bot
 
     in_order, shuffled = read_in(windows), read_in(data.draw(st.permutations(windows)))
-    assert in_order.next_bookmark == shuffled.next_bookmark
-    assert in_order.counts == shuffled.counts
+    assert (in_order.newest, in_order.counts) == (shuffled.newest, shuffled.counts)
 
 
 # --- Which records leave ---
@@ -161,34 +147,32 @@ def test_windows_in_any_order_come_to_the_same(
 
 def test_older_copies_where_windows_overlap_are_dropped() -> None:
     bot = span()
-    edge = moment(1)
-    late = moment(1, 0.5)
-    assert bot.admit(days(1, 2), record("a", late))
-    assert not bot.admit(days(0, 1), record("a", edge))
-    assert bot.admit(days(0, 1), record("a", late))
-    assert bot.admit(days(1, 2), record("a", moment(1.5), edge))
-    assert not bot.admit(days(0, 1), record("a", late, edge))
-    assert bot.admit(days(0, 1), record("b", edge))
-    assert bot.records == 6
+    first, second = days(0, 1), days(1, 2)
+    edge, late = moment(1), moment(1, 0.5)
+    assert bot.admit(second, record("a", late))
+    assert not bot.admit(first, record("a", edge))
+    assert bot.admit(first, record("a", late))
+    assert bot.admit(second, record("a", moment(1.5), edge))
+    assert not bot.admit(first, record("a", late, edge))
+    assert bot.admit(first, record("b", edge))
 
 
 def test_records_without_a_time_leave() -> None:
     bot = span()
+    first = days(0, 1)
     for _ in range(2):
-        assert bot.admit(days(0, 1), record("a", None))
-        assert bot.admit(days(0, 1), record("a", None, moment(0.5)))
-    bot.finish(days(0, 1), 4)
-    assert bot.next_bookmark is None
+        assert bot.admit(first, record("a", None))
+        assert bot.admit(first, record("a", None, moment(0.5)))
+    bot.finish(first, 4)
+    assert bot.newest is None
 
 
 def test_records_far_from_their_windows_that_come_again_are_counted() -> None:
     bot = span()
-    for number in range(MOST_ASTRAY):
-        assert bot.admit(days(0, 1), record(str(number), moment(9)))
-    assert bot.astray == 0
-    for number in range(MOST_ASTRAY):
-        assert bot.admit(days(1, 2), record(str(number), moment(9)))
-    assert bot.astray == MOST_ASTRAY
+    for window, astray in ((days(0, 1), 0), (days(1, 2), MOST_ASTRAY)):
+        for number in range(MOST_ASTRAY):
+            assert bot.admit(window, record(str(number), moment(9)))
+        assert bot.astray == astray
 
 
 def test_records_in_the_second_that_two_windows_share_are_not_far_from_either() -> None:
@@ -204,11 +188,12 @@ def test_by_which_time_the_api_selects(which: str) -> None:
     bot = span()
     inside, outside = moment(3.5), moment(5)
     versions = (inside, outside) if which == "version" else (outside, inside)
-    bot.admit(days(3, 4), record("a", inside, inside))
-    bot.admit(days(3, 4), record("b", outside, outside))
-    bot.admit(days(3, 4), record("c", NOW - timedelta(minutes=5), inside))  # may have changed a moment ago
+    window = days(3, 4)
+    bot.admit(window, record("a", inside, inside))
+    bot.admit(window, record("b", outside, outside))
+    bot.admit(window, record("c", NOW - timedelta(minutes=5), inside))  # may have changed a moment ago
     assert bot.selects_by == ""
-    bot.admit(days(3, 4), record("d", *versions))
+    bot.admit(window, record("d", *versions))
     assert bot.selects_by == which
 
 
@@ -218,13 +203,13 @@ def test_by_which_time_the_api_selects(which: str) -> None:
 def test_only_whole_hours_are_counted() -> None:
     bot = span(moment(0.5, 600))
     hours = [moment(0.5, 900), moment(0.5, 4000), moment(0.5, 4001), moment(0.5, 7500)]
-    first = Window(bot.until, bot.until + 2 * HOUR)
+    first = Seen(Window(bot.until, bot.until + 2 * HOUR))
     for number, time in enumerate(hours):
         bot.admit(first, record(str(number), time))
     bot.finish(first, 4)
     noon = FIRST + DAY // 2
     assert bot.counts == {noon + HOUR: 2}
-    bot.finish(Window(first.end, first.end + HOUR), 0)
+    bot.finish(Seen(Window(first.window.end, first.window.end + HOUR)), 0)
     assert bot.counts == {noon + HOUR: 2, noon + 2 * HOUR: 1}
 
 
@@ -233,17 +218,16 @@ def test_only_whole_hours_are_counted() -> None:
 
 def test_an_api_that_does_not_keep_to_windows_is_read_in_one() -> None:
     bot = span()
-    lane = Lane("bot", bot, Api([]), logging.getLogger("span"))
-    begun = [lane.next() for _ in range(3)]
-    assert None not in begun
+    lane = lane_of(bot, Api([]))
+    assert all(lane.next() for _ in range(3))
     bot.finish(days(0, 1), 0)
     lane.read_in_one()
     reading = lane.next()
     assert reading
-    assert reading.read.window == Window(FIRST + DAY, int(NOW.timestamp()))
-    assert len(lane.open) == 1
+    assert reading.window == Window(FIRST + DAY, int(NOW.timestamp()))
+    assert lane.open == [reading]
     for number in range(2 * MOST_ASTRAY):
-        bot.admit(reading.read.window, record(str(number % 10), moment(0.5)))
+        bot.admit(reading.seen, record(str(number % 10), moment(0.5)))
     assert bot.astray == 0
     assert lane.finish(reading)
     assert bot.reached == NOW

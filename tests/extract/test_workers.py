@@ -19,8 +19,7 @@ from tests.simulation import NOW, Api, times_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_deepconverse.extract.lane import Reading
-    from tap_deepconverse.extract.window import WindowRead
+    from tap_deepconverse.extract.window import Reading
 
 FOR_LONG = 300.0
 
@@ -35,6 +34,7 @@ class Source(Api):
     is_asked: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.may_send.set()
         self.may_answer.set()
 
@@ -43,8 +43,8 @@ class Source(Api):
             if stopped.is_set():
                 raise StoppedError
 
-    def pages(self, bot_name: str, read: WindowRead, stopped: threading.Event) -> Iterator[Page]:
-        for page in super().pages(bot_name, read, stopped):
+    def pages(self, bot_name: str, reading: Reading, stopped: threading.Event) -> Iterator[Page]:
+        for page in super().pages(bot_name, reading, stopped):
             self.is_asked.set()
             assert self.may_answer.wait(FOR_LONG)
             if self.error:
@@ -53,21 +53,28 @@ class Source(Api):
 
 
 def begin(threads: Threads, source: Source) -> Reading:
-    reading = lane_of(source).next()
+    lane = lane_of(source)
+    reading = lane.next()
     assert reading
-    threads.ask(reading)
+    threads.ask(lane, reading)
     return reading
 
 
 def next_of(threads: Threads) -> tuple[Reading, Page | BaseException]:
     while (answer := threads.answer(FOR_LONG)) is None:
         pass
-    return answer
+    return answer[1:]
 
 
-def test_a_page_comes_back_for_its_window() -> None:
+def test_a_page_comes_back_for_its_window_once_its_limiter_lets_it_pass() -> None:
+    source = Source([NOW - 100])
+    source.may_send.clear()
     with Threads(1, threading.Event()) as threads:
-        reading = begin(threads, Source([NOW - 100]))
+        reading = begin(threads, source)
+        assert threads.are_waiting("conversations")
+        assert not threads.are_waiting("messages")
+        assert not source.is_asked.is_set()
+        source.may_send.set()
         assert threads.answer(FOR_LONG) is None  # it was sent
         assert not threads.are_waiting("conversations")
         assert next_of(threads) == (reading, Page([]))
@@ -77,22 +84,9 @@ def test_a_page_comes_back_for_its_window() -> None:
 @pytest.mark.parametrize("error", [APIError("no", "404"), ZeroDivisionError(), KeyboardInterrupt()])
 def test_an_error_comes_back_as_the_answer(error: BaseException) -> None:
     with Threads(1, threading.Event()) as threads:
-        assert begin(threads, Source([], error=error)) == next_of(threads)[0]
-        begin(threads, Source([], error=error))
-        assert next_of(threads)[1] is error
-
-
-def test_a_request_waits_for_its_limiter() -> None:
-    source = Source([])
-    source.may_send.clear()
-    with Threads(2, threading.Event()) as threads:
-        begin(threads, source)
-        assert threads.are_waiting("conversations")
-        assert not threads.are_waiting("messages")
-        assert not source.is_asked.is_set()
-        source.may_send.set()
-        next_of(threads)
-        assert not threads.are_waiting("conversations")
+        for _ in range(2):
+            reading = begin(threads, Source([], error=error))
+            assert next_of(threads) == (reading, error)
 
 
 def test_streams_do_not_wait_for_each_other() -> None:
@@ -109,27 +103,17 @@ def test_streams_do_not_wait_for_each_other() -> None:
         assert next_of(threads)[0] == first[2]
 
 
-def test_without_any_thread_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    with Threads(3, threading.Event()) as threads, pytest.raises(ExtractionError, match=r"no more threads.*pids\.max"):
-        begin(threads, Source([]))
-
-
-def refuse(_: threading.Thread) -> None:
-    msg = "can't start new thread"
-    raise RuntimeError(msg)
-
-
-@pytest.mark.parametrize("most", [1, 2])
-def test_with_fewer_threads_than_wanted_it_goes_on(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_with_fewer_threads_than_wanted_it_goes_on_and_with_none_a_sentence_says_so(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
     started: list[threading.Thread] = []
-    refused: list[threading.Thread] = []
     start = threading.Thread.start
 
     def limited(thread: threading.Thread) -> None:
         if len(started) == most:
-            refused.append(thread)
-            refuse(thread)
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
         start(thread)
         started.append(thread)
 
@@ -137,50 +121,44 @@ def test_with_fewer_threads_than_wanted_it_goes_on(monkeypatch: pytest.MonkeyPat
     source = Source([])
     source.may_answer.clear()
     with Threads(16, threading.Event()) as threads:
-        asked = {begin(threads, source) for _ in range(5)}
-        source.may_answer.set()
-        assert {next_of(threads)[0] for _ in range(5)} == asked
-    assert (len(started), len(refused)) == (most, 5 - most)
+        if most:
+            asked = {begin(threads, source) for _ in range(5)}
+            source.may_answer.set()
+            assert {next_of(threads)[0] for _ in range(5)} == asked
+        else:
+            with pytest.raises(ExtractionError, match=r"no more threads.*pids\.max"):
+                begin(threads, source)
+    assert len(started) == most
 
 
-@pytest.mark.parametrize("most_at_once", [1, 3, 16])
+@pytest.mark.parametrize("most_at_once", [1, 16])
 def test_requests_end_while_nobody_takes_the_pages(most_at_once: int) -> None:
     source = Source(times_of(20_000, 30))
-    lane = lane_of(source)
     with Threads(most_at_once, threading.Event()) as threads:
-        arrivals = Pool([lane], threads, most_at_once).arrivals()
+        arrivals = Pool([lane_of(source)], threads, most_at_once).arrivals()
         while next(arrivals) is None:
             pass
     assert 1 <= source.requests <= most_at_once
 
 
-def test_no_thread_is_left_behind() -> None:
+def test_no_thread_is_left_behind_and_one_that_hangs_does_not_keep_the_process() -> None:
     before = set(threading.enumerate())
     stopped = threading.Event()
-    limited, idle = Source([], name="messages"), Source([])
+    limited, idle, hanging = (Source([], name=name) for name in ("messages", "others", "conversations"))
     limited.may_send.clear()
+    hanging.may_answer.clear()
     with Threads(3, stopped) as threads:
         for _ in range(5):
             begin(threads, limited)
         begin(threads, idle)
         next_of(threads)
+        begin(threads, hanging)
+        assert hanging.is_asked.wait(FOR_LONG)
         made = set(threading.enumerate()) - before
-        assert len(made) == 4
+        assert len(made) == 5
+    assert stopped.is_set()
+    assert all(thread.daemon for thread in made)
+    hanging.may_answer.set()
     for thread in made:
         thread.join(FOR_LONG)
-    assert stopped.is_set()
     assert set(threading.enumerate()) == before
-
-
-def test_what_hangs_does_not_keep_the_process() -> None:
-    source = Source([])
-    source.may_answer.clear()
-    before = set(threading.enumerate())
-    with Threads(1, threading.Event()) as threads:
-        begin(threads, source)
-        assert source.is_asked.wait(FOR_LONG)
-    (thread,) = set(threading.enumerate()) - before
-    assert thread.daemon
-    source.may_answer.set()
-    thread.join(FOR_LONG)
-    assert not thread.is_alive()

@@ -1,0 +1,72 @@
+"""The log's lines of progress, for the person who watches."""
+
+from __future__ import annotations
+
+import logging
+import re
+from itertools import count, pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from typing_extensions import override
+
+from sandbox.archive import DAY
+from tap_deepconverse.client import ExportStream
+from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import NOW
+from tests.support import Clock, Collector, config_for
+
+if TYPE_CHECKING:
+    from singer_sdk.singerlib import Message
+
+    from sandbox.archive import Archive
+    from tests.conftest import Serve
+
+REPORT = re.compile(
+    r"Bot 'bot', stream '\w+': complete until 2026-0\d-\d\d \d\d:\d\d UTC; [\d,]+ records, [\d,]+ a second"
+    r"(; about \d+ (s|min) left)?"
+)
+
+
+@pytest.mark.parametrize("records_a_second", [5, 80, 2_000])
+def test_progress_is_reported_every_ten_to_fifteen_seconds_however_slow_the_target_is(
+    serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture, records_a_second: int
+) -> None:
+    archive.add_bot("bot", 4_000 if records_a_second > 1_000 else 400, NOW - DAY, NOW)
+    _, url = serve()
+    clock = Clock()
+
+    class SlowTarget(Collector):
+        @override
+        def write_message(self, message: Message) -> None:
+            if "record" in message.to_dict():
+                clock.seconds += 1 / records_a_second
+            for line in caplog.messages:
+                if "complete until" in line:
+                    assert REPORT.fullmatch(line)
+                    reported.append(clock.seconds)
+            caplog.clear()
+
+    tap = TapDeepConverse(config=config_for(url), message_writer=SlowTarget())
+    for stream in tap.streams.values():
+        assert isinstance(stream, ExportStream)
+        stream.endpoint.clock = clock
+        reported = [clock.seconds]
+        stream.sync()
+        assert all(9.9 < later - earlier <= 15 for earlier, later in pairwise(reported))
+        assert clock.seconds - reported[-1] <= 15
+
+
+def test_progress_is_reported_of_silence_too(serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
+    """For years perhaps, window by window: nobody is to think that the run hangs."""
+    archive.add_bot("bot", 1, NOW - DAY, NOW)
+    _, url = serve()
+    caplog.set_level(logging.INFO)
+    tap = TapDeepConverse(config=config_for(url, window_days=1), message_writer=Collector())
+    stream = tap.streams["conversations"]
+    assert isinstance(stream, ExportStream)
+    stream.endpoint.clock = map(float, count()).__next__
+    stream.sync()
+    reports = [line for line in caplog.messages if "complete until" in line]
+    assert len(reports) > 10
+    assert any("; 0 records" in line for line in reports)
