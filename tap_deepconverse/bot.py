@@ -98,15 +98,16 @@ class BotSync:
 
     def _log_selection(self) -> None:
         by = self.span.selects_by
-        if by and not self.endpoint.selects_by:
-            self.endpoint.selects_by = by
+        if not by or self.endpoint.selects_by:
+            return
+        self.endpoint.selects_by = by
+        follows = "every change is found; `lookback_days` need only cover the lag of the archive"
+        if by == self.span.settings.begin_field:
             follows = (
                 "a change is found only if the conversation began within `lookback_days` before the bookmark; set that "
                 "to as many days as a conversation may last"
-                if by == self.span.settings.begin_field
-                else "every change is found; `lookback_days` need only cover the lag of the archive"
             )
-            self.stream.logger.info("Stream '%s': the API selects by `%s`, so %s", self.stream.name, by, follows)
+        self.stream.logger.info("Stream '%s': the API selects by `%s`, so %s", self.stream.name, by, follows)
 
     def _report_progress(self) -> None:
         now = self.endpoint.clock()
@@ -136,10 +137,8 @@ class BotSync:
             return
         self.is_over = True
         self._warnings.sum_up()
-        if is_written and not self.error and self.lane.is_over and not self.lane.failure:
-            self._log_result()
-
-    def _log_result(self) -> None:
+        if self.error or self.lane.failure or not (is_written and self.lane.is_over):
+            return
         span = self.span
         start, end = _in_minutes(span.start), _in_minutes(span.settings.end)
         if span.is_empty:
@@ -148,16 +147,17 @@ class BotSync:
                 at = f"its bookmark is at {_in_minutes(span.bookmark)} UTC"
                 since = f"{at}; to read that time again, use another state or a full refresh"
             self._warn(f"nothing to do up to {end} UTC, since {since}")
-        elif span.until < span.end:
+            return
+        if span.until < span.end:
             self.fail(f"the data is complete only up to {span.reached}, although no window is left: report this bug")
-        else:
-            windows = "1 window" if self._windows == 1 else f"{self._windows:,} windows"
-            took = in_words(self.endpoint.clock() - (self._began or 0.0))
-            what = f"{self._records:,} records from {start} to {end} UTC in {windows}, {took}"
-            self.stream.logger.info("%s: %s", self.lane.name, what)
-            if not (span.bookmark or self._records):
-                when = f"from {start} to {end} UTC" if span.settings.is_end_given else f"since {start} UTC"
-                self._warn(f"no records {when}; check this bot's name in `bot_names`")
+            return
+        windows = "1 window" if self._windows == 1 else f"{self._windows:,} windows"
+        took = in_words(self.endpoint.clock() - (self._began or 0.0))
+        what = f"{self._records:,} records from {start} to {end} UTC in {windows}, {took}"
+        self.stream.logger.info("%s: %s", self.lane.name, what)
+        if not (span.bookmark or self._records):
+            when = f"from {start} to {end} UTC" if span.settings.is_end_given else f"since {start} UTC"
+            self._warn(f"no records {when}; check this bot's name in `bot_names`")
 
     def warn_of_gap(self) -> None:
         """Warn of a gap between the bookmark and a later start date, and of a bot that may have been renamed."""

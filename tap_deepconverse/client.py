@@ -45,11 +45,7 @@ MOST_DAYS = 36_500
 
 
 class ExportStream(RESTStream[str | None]):
-    """An endpoint of the Export API, read in windows. Each bot is a partition with its own bookmark.
-
-    Facts about the API come from its public documentation: base URL, key, parameters, the fields `data` and `cursor`,
-    the limits.
-    """
+    """An endpoint of the Export API, read in windows. Each bot is a partition with its own bookmark."""
 
     # The SDK calls a stream sorted if its bookmark is valid after an interruption. This one's is: the records come in
     # no order, but the bookmark moves at checkpoints only.
@@ -86,7 +82,7 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def get_url_params(self, context: Context | None, next_page_token: str | None) -> dict[str, Any]:
-        """Return the documented parameters; `context` has `bot_name`, `start_time`, `end_time` and `per_page`."""
+        # The context has `bot_name`, `start_time`, `end_time` and `per_page`.
         return {**(context or {}), "cursor": next_page_token}
 
     @override
@@ -130,8 +126,8 @@ class ExportStream(RESTStream[str | None]):
         is_nested_selected = all(self.mask[place] for place in self.metadata if len(place) > 2)  # noqa: PLR2004
         is_changed = self.config.get("stream_maps") or self.config.get("flattening_enabled")
         is_shallow = isinstance(self.tap.message_writer, PageWriter) and is_nested_selected and not is_changed
-        announced, exclusion = self.effective_schema, self._exclusion
-        return Conformer(bot_name, self.schema, announced, warnings, self._undocumented, exclusion, is_shallow)
+        schemas = self.schema, self.effective_schema
+        return Conformer(bot_name, *schemas, warnings, self._undocumented, self._exclusion, is_shallow)
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
@@ -172,7 +168,7 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
-        """Return None: the tap writes no BATCH messages, whatever the settings say."""
+        """Return None: the tap writes no BATCH messages."""
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:

@@ -10,14 +10,14 @@ from singer_sdk import typing as th
 from tap_deepconverse.client import ExportStream
 
 OBJECT = th.CustomType({"type": ["object", "null"], "additionalProperties": True})
-BOT_NAME = th.Property(
-    "bot_name", th.StringType, description="Bot that the record belongs to, as the setting `bot_names` names it."
+ADDED = (
+    th.Property("bot_name", th.StringType, description="Bot that the record belongs to, as `bot_names` names it."),
+    th.Property("additional_fields", OBJECT, description="Fields that the API's documentation does not name, or null."),
 )
-ADDITIONAL_FIELDS = th.Property(
-    "additional_fields",
-    OBJECT,
-    description="Fields that the API's documentation does not name, as the API sends them; null if there are none.",
-)
+
+
+def _text(name: str, description: str, *, required: bool = False) -> th.Property[str]:
+    return th.Property(name, th.StringType, required=required, description=description)
 
 
 class Conversations(ExportStream):
@@ -29,10 +29,10 @@ class Conversations(ExportStream):
     replication_key = "lastActionAt"
     begin_key = "startTime"
     schema = th.PropertiesList(
-        th.Property("_id", th.StringType, required=True, description="Unique id of the conversation."),
+        _text("_id", "Unique id of the conversation.", required=True),
         th.Property("startTime", th.DateTimeType, description="When the conversation began."),
         th.Property("lastActionAt", th.DateTimeType, description="When the conversation was last updated."),
-        th.Property("locale", th.StringType, description="Locale of the conversation, such as en_us."),
+        _text("locale", "Locale of the conversation, such as en_us."),
         th.Property(
             "tags",
             th.ArrayType(th.StringType(nullable=True)),
@@ -41,13 +41,9 @@ class Conversations(ExportStream):
         th.Property(
             "metadata",
             OBJECT,
-            description=(
-                "Everything stored with the conversation: parameters set by the system and by the user. "
-                "A value that is not an object is kept under the key `value`."
-            ),
+            description="Parameters set by the system and by the user. A value that is not an object is under `value`.",
         ),
-        BOT_NAME,
-        ADDITIONAL_FIELDS,
+        *ADDED,
         additional_properties=False,
     ).to_dict()
 
@@ -60,26 +56,14 @@ class Messages(ExportStream):
     primary_keys = ("_id",)
     replication_key = "time"
     schema = th.PropertiesList(
-        th.Property("_id", th.StringType, required=True, description="Unique id of the message."),
+        _text("_id", "Unique id of the message.", required=True),
         th.Property("time", th.DateTimeType, description="When the message was sent."),
-        th.Property("conversationId", th.StringType, description="Id of the conversation that the message belongs to."),
-        th.Property("type", th.StringType, description="Kind of the message; UserInput is one."),
-        th.Property(
-            "outMsg",
-            th.StringType,
-            description="What the chatbot sent. Text stays as it is; an object or a list is written as JSON text.",
-        ),
-        th.Property("userActionType", th.StringType, description="What the customer did; only with type UserInput."),
-        th.Property(
-            "userInput",
-            th.StringType,
-            description=(
-                "What the customer entered: text, a quick reply or a form's content. Text stays as it is; an object "
-                "or a list is written as JSON text."
-            ),
-        ),
-        BOT_NAME,
-        ADDITIONAL_FIELDS,
+        _text("conversationId", "Id of the conversation that the message belongs to."),
+        _text("type", "Kind of the message; UserInput is one."),
+        _text("outMsg", "What the chatbot sent. Text stays as it is; an object or a list is written as JSON text."),
+        _text("userActionType", "What the customer did; only with type UserInput."),
+        _text("userInput", "What the customer entered: text, a quick reply or a form's content; like `outMsg`."),
+        *ADDED,
         additional_properties=False,
     ).to_dict()
 

@@ -45,11 +45,6 @@ def sync_streams(streams: Sequence[Sequence[BotSync]], config: Mapping[str, Any]
 def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object) -> Iterator[BotSync]:
     """Read bots, of any streams, to their ends. This is the loop of a run. If one fails, that is logged.
 
-    Args:
-        bots: What to read.
-        config: The settings.
-        writer: Where the records go. If it is a `PageWriter`, a target that has gone is noticed.
-
     Yields:
         A bot whenever something has come for it; the caller takes it by `records`.
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,24 +70,17 @@ def hanging(serve: Serve) -> Iterator[tuple[Hanging, str]]:
     fault.over.set()
 
 
-@contextmanager
-def tap_running(config: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the tap, its messages and its log in files."""
-    with (
-        (folder / "output").open("wb") as output,
-        (folder / "log").open("wb") as log,
-        subprocess.Popen([TAP, "--config", config], stdout=output, stderr=log) as tap,  # noqa: S603
-    ):
-        yield tap
-
-
 @pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_soon_with_the_last_checkpoint_and_not_as_a_success(
     hanging: tuple[Hanging, str], write_json: WriteJson, tmp_path: Path, signal_: signal.Signals
 ) -> None:
     config = write_json(config_for(hanging[1], window_days=1, **SPAN))
     output, log = tmp_path / "output", tmp_path / "log"
-    with tap_running(config, tmp_path) as tap:
+    with (
+        output.open("wb") as stdout,
+        log.open("wb") as stderr,
+        subprocess.Popen([TAP, "--config", config], stdout=stdout, stderr=stderr) as tap,  # noqa: S603
+    ):
         assert hanging[0].hanging.acquire(timeout=SOON)
         while b'"lastActionAt","replication_key_value":"2026-09-13' not in output.read_bytes():
             time.sleep(0.01)
@@ -121,19 +113,16 @@ def test_ctrl_c_as_meltano_passes_it_on_leaves_one_line(hanging: tuple[Hanging, 
     assert "Exception ignored" not in said
 
 
-def test_a_target_that_dies_ends_it_soon(hanging: tuple[Hanging, str], write_json: WriteJson, tmp_path: Path) -> None:
+def test_a_target_that_dies_ends_it_soon(hanging: tuple[Hanging, str], write_json: WriteJson) -> None:
     config = write_json(config_for(hanging[1], window_days=1, **SPAN))
     reader, writer = os.pipe()
-    with (
-        (tmp_path / "log").open("wb") as log,
-        subprocess.Popen([TAP, "--config", config], stdout=writer, stderr=log) as tap,  # noqa: S603
-    ):
+    with subprocess.Popen([TAP, "--config", config], stdout=writer, stderr=subprocess.PIPE, text=True) as tap:  # noqa: S603
         os.close(writer)
         os.read(reader, 100)
         assert hanging[0].hanging.acquire(timeout=SOON)
         os.close(reader)
-        assert tap.wait(SOON) == 1
-    said = (tmp_path / "log").read_text()
+        _, said = tap.communicate(timeout=SOON)
+    assert tap.returncode == 1
     sys.stderr.write(said)
     assert "| The target has stopped reading: see its log. The next run goes on" in said.splitlines()[-1]
     assert "Traceback" not in said

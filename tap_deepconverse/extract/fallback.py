@@ -92,12 +92,8 @@ class FullPage:
 def fallback(reading: Reading, error: Exception, *, others_come: bool) -> tuple[str, list[Reading]]:
     """Return how to read a failed window, in words for the log, and what to read instead.
 
-    Whether a cursor works with another page size is not documented, so a window is read again from its first page.
-
-    Args:
-        reading: The window.
-        error: One of `UNREADABLE`.
-        others_come: Whether other pages came while this one failed. If not, it may be an outage.
+    Whether a cursor works with another page size is not documented, so a window is read again from its first page. If
+    no other pages came while this one failed (`others_come`), it may be an outage.
 
     Raises:
         ExtractionError: If there is no other way.

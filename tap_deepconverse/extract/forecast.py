@@ -35,18 +35,23 @@ class Forecast:
             self._learn_hours(per_hour, Window(min(per_hour), max(per_hour) + HOUR))
 
     @property
+    def _level(self) -> float:
+        return self._found / self._predicted if self._predicted else 0.0
+
+    @property
     def is_known(self) -> bool:
         """Whether there is anything to forecast from."""
         return self._predicted > 0
 
     def expected(self, window: Window) -> float:
         """Return how many records to expect."""
-        return sum(seconds * rate for seconds, rate in self._pieces(window))
+        return self._level * sum(seconds * rate for seconds, rate in self._pieces(window))
 
     def length(self, window: Window, records: float) -> float:
         """Return how many seconds from the window's start on hold so many records."""
         passed = 0.0
-        for seconds, rate in self._pieces(window):
+        for seconds, base in self._pieces(window):
+            rate = base * self._level
             if seconds * rate > records:
                 return passed + records / rate
             records -= seconds * rate
@@ -58,19 +63,10 @@ class Forecast:
         if records and not self._found:
             self._predicted = 0.0  # silence does not predict what follows it
         self._found += records
-        self._predicted += sum(seconds * rate for seconds, rate in self._bases(window))
+        self._predicted += sum(seconds * rate for seconds, rate in self._pieces(window))
         self._learn_hours(per_hour or {}, window)
 
-    @property
-    def _level(self) -> float:
-        return self._found / self._predicted if self._predicted else 0.0
-
     def _pieces(self, window: Window) -> Iterator[tuple[float, float]]:
-        level = self._level
-        for seconds, rate in self._bases(window):
-            yield seconds, rate * level
-
-    def _bases(self, window: Window) -> Iterator[tuple[float, float]]:
         """Yield pieces of a window: seconds, and records per second before the correction."""
         at = window.start
         mean_from = max(self._counted_until, window.start) + 7 * DAY

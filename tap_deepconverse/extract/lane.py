@@ -112,13 +112,8 @@ class Lane:
     def put(self, reading: Reading, page: Page, at_once: int) -> None:
         """Take a page, which waits to be emitted; or let its window be cut.
 
-        Args:
-            reading: Its window.
-            page: The page.
-            at_once: Requests of the stream that were in flight together with this one.
-
-        Raises:
-            MissingRecordsError: If it comes as the last of its window, but cannot be.
+        `at_once` requests of the stream were in flight together with this one. Raises `MissingRecordsError` if the page
+        comes as the last of its window, but cannot be.
         """
         reading.sizes.append(len(page.data))
         self.full.take(page, reading)

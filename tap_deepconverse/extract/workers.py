@@ -41,9 +41,9 @@ class Threads:
     def __exit__(self, *raised: object) -> None:
         """End all threads, and the requests that wait."""
         self._stopped.set()
-        started = [(name, thread) for name, threads in self._threads.items() for thread in threads]
-        for name, _ in started:
-            self._jobs[name].put(None)
+        started = [(self._jobs[name], thread) for name, threads in self._threads.items() for thread in threads]
+        for jobs, _ in started:
+            jobs.put(None)
         until = time.monotonic() + SECONDS_TO_LEAVE
         for _, thread in started:
             thread.join(max(0.0, until - time.monotonic()))
