@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SCHEMAS = {stream.name: stream.schema for stream in STREAMS}
+REPLICATION_KEYS = {stream.name: stream.replication_key for stream in STREAMS}
 
 
 class TapDeepConverse(Tap):
@@ -57,7 +58,7 @@ class TapDeepConverse(Tap):
         if state is not None:
             check_state(state, SCHEMAS)
         if isinstance(catalog, dict):
-            catalog = read_catalog(catalog, SCHEMAS)
+            catalog = read_catalog(catalog, SCHEMAS, REPLICATION_KEYS)
         self.append_builtin_config(self.config_jsonschema)
         in_environment = settings_in_environment(self.config_jsonschema) if parse_env_config else {}
         super().__init__(

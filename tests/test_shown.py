@@ -65,7 +65,7 @@ def test_the_reason_is_on_standard_error(write_json: WriteJson, logging_config: 
     [
         ("TAP_DEEPCONVERSE_LOGLEVEL", "CRITICAL", "`api_key` is missing"),
         ("LOGLEVEL", "critical", "`api_key` is missing"),
-        ("LOGLEVEL", "chatty", "LOGLEVEL (or LOGLEVEL) in the environment must be DEBUG, INFO, WARNING or ERROR."),
+        ("LOGLEVEL", "chatty", "TAP_DEEPCONVERSE_LOGLEVEL and LOGLEVEL must be DEBUG, INFO, WARNING or ERROR"),
     ],
 )
 def test_the_loudest_of_levels_hides_no_reason(write_json: WriteJson, name: str, level: str, said: str) -> None:
@@ -87,8 +87,7 @@ def test_a_broken_logging_configuration_is_a_sentence(write_json: WriteJson, tmp
     done = run("--config", write_json({}), SINGER_SDK_LOG_CONFIG=str(path))
     assert done.status == 1
     (line,) = done.log.splitlines()
-    assert "SINGER_SDK_LOG_CONFIG in the environment must name a YAML or JSON file" in line
-    assert str(path) in line
+    assert "SINGER_SDK_LOG_CONFIG must name a YAML or JSON file" in line
 
 
 @pytest.mark.parametrize(
@@ -171,22 +170,24 @@ def run_with(catalog: Any, write_json: WriteJson, url: str = NEVER) -> Command:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"api_key": "S3CRET", "bot_names": ["bot"]}, "holds settings: it has no list of `streams`"),
-        ({"bookmarks": {}}, "is a state: it has no list of `streams`"),
+        ({"api_key": "S3CRET", "streams": {}}, "has none of this tap's streams"),
         ({"streams": [7, None]}, "has none of this tap's streams, which are 'conversations' and 'messages'"),
         (catalog(metadata=[None]), "'conversations': its `schema` and `metadata` are not of the form"),
         (catalog(schema={"properties": {"_id": 7}}), "its `schema` and `metadata` are not of the form"),
         (catalog(**schema(locale={"type": "strng"})), "is not JSON Schema (see $.properties.locale.type)"),
-        (catalog(schema={"properties": {"startTime": {"type": "string"}}}), "it lacks the field '_id'"),
-        (catalog(key_properties=["foo"]), "it lacks the field '_id', or another one in its `key_properties`"),
-        (catalog(**schema(_id={"type": "integer"})), "its field '_id' is not of the type string"),
+        (catalog(schema={"properties": {"lastActionAt": {"type": "string"}}}), "its `schema` lacks '_id', which is a"),
+        (catalog(key_properties=["foo"]), "its `schema` lacks 'foo', which is a key"),
+        (catalog(schema={"properties": {"_id": {"type": "string"}}}), "its `schema` lacks 'lastActionAt', which is a"),
+        (catalog(replication_key=None, replication_method=None, metadata=[], schema={"properties": {"_id": {}}}),
+         "its `schema` lacks 'lastActionAt', which is a key"),
         (catalog(**metadata("properties", "locale", selected="no")), "a `selected` that is neither true nor false"),
-        (catalog(replication_key=None, **metadata(replication_key="updatedAt")), "`replication_key` is not one of its"),
+        (catalog(replication_key=None, **metadata(replication_key="updatedAt")), "its `schema` lacks 'updatedAt'"),
+        (catalog(replication_key="locale"), "its `replication_key` is not one of its time fields"),
         (catalog(replication_method="LOG_BASED"), "replication method is not one of this tap's, which are INCREMENTAL"),
         (catalog(replication_method=None, **metadata(replication_method="FULL-TABLE")), "replication method is not"),
         (catalog(replication_method="incremental", replication_key=None, metadata=[]), "INCREMENTAL needs a"),
     ],
-)
+)  # fmt: skip
 def test_a_catalog_that_cannot_be_used_is_one_sentence(write_json: WriteJson, given: Any, said: str) -> None:
     done = run_with(given, write_json)
     last = done.log.splitlines()[-1]
@@ -231,6 +232,20 @@ def test_a_part_of_a_definition_is_merged_and_a_bot_name_that_is_left_out_stays_
             assert message["schema"]["properties"]["_id"].items() >= {"type": ["string"], "maxLength": 255}.items()
             assert "bot_name" not in message["schema"]["properties"]
         assert "bot_name" not in message.get("record", ())
+
+
+def test_keys_cannot_be_deselected_and_without_metadata_all_is_selected(serve: Serve, write_json: WriteJson) -> None:
+    _, url = serve()
+    given = catalog(metadata=[])
+    for name in (None, "_id", "lastActionAt", "locale"):
+        (place,) = metadata(*(["properties", name] if name else []), selected=not name)["metadata"]
+        given["streams"][0]["metadata"].append(place)
+    done = run_with(given, write_json, url)
+    assert {("locale" in each, "lastActionAt" in each, "_id" in each) for each in done.records("conversations")} == {
+        (False, True, True)
+    }
+    assert done.bookmark("conversations")
+    assert done.bookmark("messages")
 
 
 def test_a_run_in_which_nothing_is_selected_warns(write_json: WriteJson) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.logging import ConsoleFormatter, StructuredFormatter
 
@@ -23,9 +24,15 @@ if TYPE_CHECKING:
     import click
 
 NAME = "tap-deepconverse"
+OWN_LEVEL, ANY_LEVEL, CONFIG = "TAP_DEEPCONVERSE_LOGLEVEL", "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"
+QUIET = {
+    "urllib3": logging.ERROR,  # logs malformed headers, and URLs with cursors, which may hold parts of a record
+    "singer_sdk.metrics": logging.WARNING,
+    "singer_sdk.mapper": logging.INFO,  # logs at DEBUG the result of a filter for a record
+}
+"""The lowest level at which each library may log."""
 
-
-# --- Files ---
+_is_command = threading.Event()
 
 
 def json_object(path: str | None, option: str) -> dict[str, Any] | None:
@@ -38,22 +45,10 @@ def json_object(path: str | None, option: str) -> dict[str, Any] | None:
         return None
     data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     try:
-        value = json.loads(data.decode("utf-8-sig"))
-        if isinstance(value, dict):
-            return value
-        what = "does not hold a JSON object."
+        return msgspec.convert(json.loads(data.decode("utf-8-sig")), dict[str, Any])
     except (RecursionError, ValueError) as error:  # whose words repeat nothing of the file
-        what = f"is not JSON in UTF-8 ({error})."
-    hint = " In a first run, leave the option out; of several states, keep only the last line."
-    msg = f"The file given as `{option}` {what}{hint if option == '--state' else ''}"
-    raise ConfigurationError(msg)
-
-
-# --- Signals ---
-
-SECONDS_TO_END = 5
-
-_is_command = threading.Event()
+        msg = f"The file given as `{option}` must hold one JSON object in UTF-8 ({error})."
+        raise ConfigurationError(msg) from None
 
 
 class TerminatedError(SystemExit):
@@ -82,8 +77,8 @@ def stop(signal_number: int, writer: Any) -> None:
     if _is_command.is_set():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)  # with SIG_IGN, Python logs one that is already on its way
-        # The target may have stopped reading, or a request may hang.
-        by_force = threading.Timer(SECONDS_TO_END, os._exit, [128 + signal_number])
+        # Seconds later, by force: the target may have stopped reading, or a request may hang.
+        by_force = threading.Timer(5, os._exit, [128 + signal_number])
         by_force.daemon = True
         with suppress(RuntimeError):  # no more threads
             by_force.start()
@@ -93,18 +88,6 @@ def stop(signal_number: int, writer: Any) -> None:
         writer.stop(ending)
     else:
         raise ending
-
-
-# --- The log ---
-
-OWN_LEVEL, ANY_LEVEL, CONFIG = "TAP_DEEPCONVERSE_LOGLEVEL", "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"
-QUIET = {
-    "urllib3": logging.ERROR,  # logs malformed headers, and URLs with cursors, which may hold parts of a record
-    "singer_sdk.metrics": logging.WARNING,
-    "singer_sdk.mapper": logging.INFO,  # logs at DEBUG the result of a filter for a record
-}
-"""The lowest level at which each library may log."""
-SDK_FORMATTERS = (ConsoleFormatter, StructuredFormatter)
 
 
 def set_up_log(make_command: Callable[[], click.Command]) -> click.Command:
@@ -117,23 +100,19 @@ def set_up_log(make_command: Callable[[], click.Command]) -> click.Command:
     for name in (OWN_LEVEL, ANY_LEVEL, CONFIG):
         if not os.environ.get(name, "").strip():
             os.environ.pop(name, None)  # the SDK would use an empty level
-    level = (os.environ.get(OWN_LEVEL) or os.environ.get(ANY_LEVEL) or "INFO").strip().upper()
-    if level not in logging.getLevelNamesMapping():
-        msg = f"{OWN_LEVEL} (or {ANY_LEVEL}) in the environment must be DEBUG, INFO, WARNING or ERROR."
-        raise ConfigurationError(msg)
-    is_own = OWN_LEVEL in os.environ
-    os.environ[OWN_LEVEL] = level
     try:
         command = make_command()
+        if OWN_LEVEL in os.environ:
+            logging.getLogger().setLevel(os.environ[OWN_LEVEL].upper())  # Meltano's configuration has its own level
     except Exception as error:  # noqa: BLE001  a configuration may name any class; the message may quote it
         msg = (
-            f"{CONFIG} in the environment must name a YAML or JSON file for Python's `logging.config.dictConfig`: "
-            f"{os.environ.get(CONFIG)} cannot be used ({type(error.__cause__ or error).__name__})."
+            f"The log cannot be set up ({type(error.__cause__ or error).__name__}): in the environment, {OWN_LEVEL} "
+            f"and {ANY_LEVEL} must be DEBUG, INFO, WARNING or ERROR, and {CONFIG} must name a YAML or JSON file for "
+            "Python's `logging.config.dictConfig`."
         )
         raise ConfigurationError(msg) from None
-    logging.getLogger(NAME).disabled = False  # `disable_existing_loggers` is true by default
-    if is_own:
-        logging.getLogger().setLevel(level)  # Meltano's configuration has a level of its own
+    finally:
+        logging.getLogger(NAME).disabled = False  # `disable_existing_loggers` is true by default
     return command
 
 
@@ -149,7 +128,7 @@ def show_error(sentence: str) -> None:
     handlers = logging.getLogger().handlers
     if handlers:
         logger.error("%s", sentence)
-    is_shown = any(isinstance(each.formatter, SDK_FORMATTERS) for each in handlers)
+    is_shown = any(isinstance(each.formatter, ConsoleFormatter | StructuredFormatter) for each in handlers)
     if not (is_shown and logger.isEnabledFor(logging.ERROR)):
         with suppress(AttributeError, OSError, ValueError):
             sys.stderr.write(f"{sentence}\n")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_deepconverse.records.values import format_time, parse_iso
+from tap_deepconverse.records.values import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,109 +20,54 @@ if TYPE_CHECKING:
     from singer_sdk import Stream
     from singer_sdk.helpers.types import Context
 
-Form = TypeVar("Form")
-
 logger = logging.getLogger("tap-deepconverse")
 
 HOUR = 3_600
 MOST_HOURS = 168  # a week
-MOST_RECORDS = 100_000_000  # in an hour
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _Moment(datetime):
-    """A time in ISO 8601, in UTC if it has no offset."""
+_Moment = Annotated[datetime, Meta(tz=True)]
+_Count = Annotated[int, Meta(ge=0, le=100_000_000)]
 
 
 class _PerHour(Struct):
     since: _Moment
-    counts: list[Annotated[int, Meta(ge=0, le=MOST_RECORDS)]]
+    counts: list[_Count]
 
 
 class _Bot(Struct, forbid_unknown_fields=True):
     bot_name: str
 
 
-class _Partition(Struct):
+class _Partition(Struct, forbid_unknown_fields=True):
     context: _Bot
-    replication_key: str | None = None
+    replication_key: Any = None
     replication_key_value: _Moment | None = None
     complete_since: _Moment | None = None
     complete_until: _Moment | None = None
-    per_hour: Any = None  # see `_PerHour`
-    recent_counts: Any = None  # of version 1.0
+    per_hour: _PerHour | None = None
+    # Of version 1.0:
+    recent_counts: Any = None
     replication_key_signpost: Any = None
     starting_replication_value: Any = None
 
 
 class _StreamState(Struct, forbid_unknown_fields=True):
     partitions: list[_Partition] = []
-    replication_key_signpost: Any = None
-    starting_replication_value: Any = None
-
-
-class _State(Struct, forbid_unknown_fields=True):
-    bookmarks: dict[str, Any]
-    currently_syncing: Any = None
-
-
-def _read(value: Any, form: type[Form]) -> Form:
-    """Raise `msgspec.ValidationError`, which names the place."""
-    return msgspec.convert(value, form, dec_hook=_read_moment)
-
-
-def _read_moment(_: type, text: Any) -> _Moment:
-    try:
-        moment = parse_iso(text.strip())
-    except (AttributeError, OverflowError, ValueError):
-        moment = None
-    if moment is None or moment < _EPOCH:
-        msg = "Expected a time from 1970 on in ISO 8601"
-        raise ValueError(msg)
-    return _Moment.combine(moment.date(), moment.timetz())
-
-
-class UnreadableStateError(ConfigurationError):
-    """The state is not of the form that a run writes."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(
-            f"The state cannot be read: {reason}; give the tap the object with `bookmarks` that its last run wrote "
-            "(the `value` of a STATE message, the `singer_state` of Meltano), or no state to begin at `start_date`."
-        )
 
 
 def check_state(state: Any, streams: Collection[str]) -> None:
-    """Check a state before any request; raise `UnreadableStateError` if a run with it would silently start again."""
-    name = ""
+    """Raise `ConfigurationError` if a run with this state would silently begin at `start_date`."""
+    fields = [(name, _StreamState, msgspec.field(default_factory=_StreamState)) for name in streams]
+    bookmarks = msgspec.defstruct("Bookmarks", fields, forbid_unknown_fields=True)
+    form = msgspec.defstruct("State", [("bookmarks", bookmarks)])
     try:
-        bookmarks = _read({"bookmarks": {}} if state == {} else state, _State).bookmarks
-        others = ", ".join(repr(name) for name in bookmarks if name not in streams)
-        if bookmarks and not bookmarks.keys() & set(streams):
-            msg = f"it has no bookmark for {' or '.join(streams)}, only for {others}"
-            raise ValueError(msg)  # noqa: TRY301
-        for name in streams:
-            _check_partitions(bookmarks.get(name, {}))
-    except ValueError as error:  # msgspec's are, too
-        reason = f"{error}, in the bookmarks of the stream '{name}'" if name else str(error)
-        raise UnreadableStateError(reason) from None
-    if others:
-        logger.warning("The state has bookmarks for %s, not a stream of this tap: check the spelling.", others)
-
-
-def _check_partitions(stream_state: Any) -> None:
-    bots = set()
-    for number, partition in enumerate(_read(stream_state, _StreamState).partitions):
-        bot = f"the bot '{partition.context.bot_name}'"
-        if bot in bots:
-            msg = f"two partitions for {bot}"
-            raise ValueError(msg)
-        bots.add(bot)
-        unknown = stream_state["partitions"][number].keys() - set(_Partition.__struct_fields__)
-        if unknown and partition.replication_key_value is None:
-            msg = f"{', '.join(map(repr, sorted(unknown)))} instead of `replication_key_value` for {bot}"
-            raise ValueError(msg)
+        msgspec.convert({"bookmarks": {}} if state == {} else state, form)
+    except msgspec.ValidationError as error:
+        msg = (
+            f"The state cannot be read: {error}; give the tap the object with `bookmarks` that its last run wrote (the "
+            "`value` of a STATE message, the `singer_state` of Meltano), or no state to begin at `start_date`."
+        )
+        raise ConfigurationError(msg) from None
 
 
 @dataclass(frozen=True)
@@ -141,43 +86,40 @@ class Resume:
 
 
 class Checkpoints:
-    """Reads and writes how far each bot of a stream has been read. With FULL_TABLE, it does neither."""
+    """Reads and writes how far each bot of a stream has been read. With FULL_TABLE, it does neither.
+
+    Attributes:
+        bots: The bots with a bookmark.
+    """
 
     def __init__(self, stream: Stream) -> None:
+        """Read the state. A time later than now counts as now, with a warning."""
         self._stream = stream
-        self._resumes: dict[str, Resume] = {}
+        self._is_incremental = stream.replication_method == REPLICATION_INCREMENTAL
+        given = stream.stream_state.get("partitions", []) if self._is_incremental else []
+        partitions = msgspec.convert(given, list[_Partition])
+        self._resumes = {partition.context.bot_name: self._resume(partition) for partition in partitions}
+        self.bots = {name for name, resume in self._resumes.items() if resume.bookmark}
 
-    @property
-    def _is_incremental(self) -> bool:
-        return self._stream.replication_method == REPLICATION_INCREMENTAL
-
-    @property
-    def _partitions(self) -> dict[str, _Partition]:
-        if not self._is_incremental:
-            return {}
-        partitions = [_read(each, _Partition) for each in self._stream.stream_state.get("partitions", [])]
-        return {partition.context.bot_name: partition for partition in partitions}
-
-    @property
-    def bots(self) -> set[str]:
-        """The bots with a bookmark."""
-        return {name for name, partition in self._partitions.items() if partition.replication_key_value}
+    def _resume(self, partition: _Partition) -> Resume:
+        bookmark = partition.replication_key_value
+        # If somebody has set the bookmark back, the time after it is to be read again.
+        complete_until = partition.complete_until if partition.complete_since == bookmark else None
+        now = datetime.now(UTC)
+        if max(bookmark or now, complete_until or now) > now:
+            where = f"Bot '{partition.context.bot_name}', stream '{self._stream.name}'"
+            logger.warning("%s: the state has a time later than now, which counts as now", where)
+        counts = partition.per_hour.counts if partition.per_hour else []
+        first = int(partition.per_hour.since.timestamp()) // HOUR * HOUR if partition.per_hour else 0
+        return Resume(
+            bookmark and min(bookmark, now),
+            complete_until and min(complete_until, now),
+            {first + HOUR * number: count for number, count in enumerate(counts)},
+        )
 
     def resume(self, context: Context) -> Resume:
-        """Return where a bot's last run has come to. A time later than now counts as now, with a warning."""
-        name = context["bot_name"]
-        if name not in self._resumes:
-            partition = self._partitions.get(name) or _Partition(_Bot(name))
-            # If somebody has set the bookmark back, the time after it is to be read again.
-            is_valid = partition.complete_since == partition.replication_key_value
-            times = [partition.replication_key_value, partition.complete_until if is_valid else None]
-            now = datetime.now(UTC)
-            if late := [moment for moment in times if moment and moment > now]:
-                where = f"Bot '{name}', stream '{self._stream.name}'"
-                logger.warning("%s: %s in the state is later than now, and counts as now", where, late[0])
-            bookmark, complete_until = (moment and min(moment, now) for moment in times)
-            self._resumes[name] = Resume(bookmark, complete_until, _read_per_hour(partition.per_hour))
-        return self._resumes[name]
+        """Return where a bot's last run has come to."""
+        return self._resumes.get(context["bot_name"], Resume())
 
     def advance(
         self, context: Context, bookmark: datetime | None, complete_until: datetime, per_hour: Mapping[int, int]
@@ -193,23 +135,16 @@ class Checkpoints:
             return
         reached = max(filter(None, (complete_until, before.complete_until)))
         self._resumes[context["bot_name"]] = Resume(newest, reached, per_hour)
-        key = self._stream.replication_key or ""
-        self._stream.state_manager.increment_state({key: format_time(newest)}, context=context, replication_key=key)
         partition = self._stream.get_context_state(context)
         partition.pop("recent_counts", None)
-        partition |= {"complete_since": format_time(newest), "complete_until": format_time(reached)}
-        partition["per_hour"] = _written(per_hour)
+        partition |= {
+            "replication_key": self._stream.replication_key,
+            "replication_key_value": format_time(newest),
+            "complete_since": format_time(newest),
+            "complete_until": format_time(reached),
+            "per_hour": _written(per_hour),
+        }
         self._stream.finalize_state_progress_markers(partition)
-
-
-def _read_per_hour(written: Any) -> dict[int, int]:
-    """Return the counts; none if somebody has edited them and they are not valid."""
-    try:
-        per_hour = _read(written, _PerHour)
-    except msgspec.ValidationError:
-        return {}
-    since = int(per_hour.since.timestamp()) // HOUR * HOUR
-    return {since + HOUR * number: count for number, count in enumerate(per_hour.counts)}
 
 
 def _written(per_hour: Mapping[int, int]) -> dict[str, Any] | None:
