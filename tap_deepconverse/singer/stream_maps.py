@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from simpleeval import FunctionNotDefined, NameNotDefined  # type: ignore[import-untyped]
 from singer_sdk import mapper as sdk
-from singer_sdk.exceptions import ConfigurationError, FatalSyncError
+from singer_sdk.exceptions import ConfigurationError, FatalSyncError, MapExpressionError
 from typing_extensions import override
 
 from tap_deepconverse.records.values import converter_for
@@ -51,10 +51,9 @@ def _problems(name: str, details: Mapping[str, Any], fields: Mapping[str, Collec
         yield f"`stream_maps` names '{source}', but the streams are {' and '.join(fields)}."
     known = {field for stream in streams for field in fields[stream]}
     for field, expression in details.items():
-        if field.startswith("__"):
-            if field not in OPERATORS:
-                yield f"`stream_maps` for '{name}' has '{field}', but the operators are {', '.join(OPERATORS)}."
-        elif streams and expression in REMOVED and field not in known:
+        if field.startswith("__") and field not in OPERATORS:
+            yield f"`stream_maps` for '{name}' has '{field}', but the operators are {', '.join(OPERATORS)}."
+        elif streams and expression in REMOVED and field not in {*OPERATORS, *known}:
             yield (
                 f"`stream_maps` removes '{field}' from '{' and '.join(streams)}', which is not a field of it (case "
                 "counts). Undocumented fields are inside `additional_fields`: name it in `exclude_metadata`."
@@ -77,8 +76,7 @@ class Mapper(sdk.PluginMapper):
         self, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
     ) -> None:
         if not schema.get("properties"):  # the stream is not selected
-            default = sdk.SameRecordTransform(stream_name, schema, key_properties, self.flattening_options)
-            self.stream_maps[stream_name] = [default]
+            self.stream_maps[stream_name] = [sdk.SameRecordTransform(stream_name, schema, key_properties, None)]
             return
         super().register_raw_stream_schema(stream_name, schema, key_properties)
         self.stream_maps[stream_name] = [
@@ -106,49 +104,37 @@ class CheckedMap(sdk.StreamMap):
     @override
     def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
         plain: dict[str, Any] = _json_decoder.decode(_json_encoder.encode(record))
+        place = f"Bot '{record.get('bot_name')}', stream '{self._stream}', {name_of_record(record.get('_id'))}"
         try:
             mapped = self._map.transform(plain)
         except Exception as error:  # noqa: BLE001  an expression may fail in any way
-            msg = f"{self._place(record)}: `stream_maps` fails: {self._why(error)}."
+            msg = f"{place}: `stream_maps` fails: {_reason(error)}."
             raise FatalSyncError(msg) from None
         if mapped is None:
             return None
         for name, value in mapped.items():
             if value is not None and value is not plain.get(name) and name in self._converters:
-                mapped[name] = self._fitted(name, value, record)
+                faults: list[str] = []
+                mapped[name] = self._converters[name](value, faults)
+                if faults and name not in self._warned:
+                    self._warned.add(name)
+                    what = f"`stream_maps` makes a value of `{name}` that does not fit the column, and is null"
+                    logger.warning("%s: %s; further ones are not logged", place, what)
         for key in self.transformed_key_properties or ():
             if mapped.get(key) is None:
-                msg = f"{self._place(record)}: `stream_maps` makes `{key}` null, which is a key."
+                msg = f"{place}: `stream_maps` makes `{key}` null, which is a key."
                 raise FatalSyncError(msg)
         return mapped
-
-    def _fitted(self, name: str, value: Any, record: Mapping[str, Any]) -> Any:
-        """Return a value converted to the type that the map announces; what cannot be converted is null."""
-        faults: list[str] = []
-        fitted = self._converters[name](value, faults)
-        if faults and name not in self._warned:
-            self._warned.add(name)
-            what = f"`stream_maps` makes a value of `{name}` that does not fit the column, and is null"
-            logger.warning("%s: %s; further ones are not logged", self._place(record), what)
-        return fitted
-
-    def _place(self, record: Mapping[str, Any]) -> str:
-        return f"Bot '{record.get('bot_name')}', stream '{self._stream}', {name_of_record(record.get('_id'))}"
-
-    @staticmethod
-    def _why(error: Exception) -> str:
-        """Return why an expression failed, without the error's own message: that may quote the record."""
-        cause = error.__cause__ or error
-        # The SDK's words quote only the expression.
-        expression = f" ({str(error).rstrip('.')})" if cause is not error else ""
-        if isinstance(cause, FunctionNotDefined):
-            return f"there is no function '{cause.func_name}'{expression}"
-        if isinstance(cause, NameNotDefined) and cause.name == "fake":
-            return "it needs the Python package faker; install it beside the tap (pip install faker)"
-        if isinstance(cause, NameNotDefined):
-            return f"'{cause.name}' is not a field of it, or not selected in the catalog{expression}"
-        return f"{type(cause).__name__}{expression}; check the expressions, and `stream_map_config`"
 
     @override
     def get_filter_result(self, record: dict[str, Any]) -> bool:
         return self._map.get_filter_result(record)
+
+
+def _reason(error: Exception) -> str:
+    """Return why an expression failed, without the error's own message: that may quote the record."""
+    cause = error.__cause__ or error
+    if isinstance(cause, FunctionNotDefined | NameNotDefined):  # their words quote only the expression
+        return f"{cause.message.rstrip('.')}; use selected fields only (`fake` needs the Python package faker)"
+    expression = f" ({error})" if isinstance(error, MapExpressionError) else ""
+    return f"{type(cause).__name__}{expression}; check its expressions, and `stream_map_config`"

@@ -21,18 +21,11 @@ GOES_ON = "The next run goes on from the last state that the loader confirmed."
 TARGET_GONE = f"The target has stopped reading: see its log. {GOES_ON}"
 
 
-class TargetGoneError(SyncError):
-    """The target no longer reads, or standard output cannot be written."""
-
-    def __init__(self, sentence: str = TARGET_GONE) -> None:
-        super().__init__(sentence)
-
-
 def require_stdout() -> None:
-    """Raise `TargetGoneError` if the process was started without standard output."""
+    """Raise `SyncError` if the process was started without standard output."""
     if sys.stdout is None:
         msg = "Standard output is closed: the tap writes its messages there, for a target or a file."
-        raise TargetGoneError(msg)
+        raise SyncError(msg)
 
 
 def forget_stdout() -> None:
@@ -69,18 +62,16 @@ class PageWriter(MsgSpecWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write the collected messages; raise `TargetGoneError` if the target no longer reads, or the disk is full."""
+        """Write the collected messages; raise `SyncError` if the target no longer reads."""
         if not self._lines or self._is_writing:
             return
         lines, self._lines = self._lines, bytearray()
         self._is_writing = True
         try:
             _write(lines)
-        except OSError as error:
-            forget_stdout()
+        except BrokenPipeError:
             if not self._ending:
-                reason = f"Standard output cannot be written: {error.strerror or type(error).__name__}. {GOES_ON}"
-                raise TargetGoneError(TARGET_GONE if isinstance(error, BrokenPipeError) else reason) from None
+                raise SyncError(TARGET_GONE) from None
         finally:
             self._is_writing = False
         if self._ending:
@@ -88,21 +79,13 @@ class PageWriter(MsgSpecWriter):
             raise ending
 
     def check_target(self) -> None:
-        """Write the collected messages; raise `TargetGoneError` if the target no longer reads.
-
-        A target that is gone is noticed only on systems with `poll`.
-        """
+        """Write the collected messages; raise `SyncError` if the target no longer reads."""
         self.flush()
-        if not hasattr(select, "poll"):
-            return
-        gone = select.POLLERR | select.POLLHUP
-        poll = select.poll()
-        try:
-            poll.register(sys.stdout.fileno(), gone)
-        except (OSError, ValueError):  # standard output is an object of this process, not a file
-            return
-        if any(event & gone for _, event in poll.poll(0)):
-            raise TargetGoneError
+        with suppress(AttributeError, OSError, ValueError):  # Windows has no `poll`, and not each output is a file
+            poll = select.poll()
+            poll.register(sys.stdout.fileno(), 0)  # what is told anyway: an error, or that nobody reads
+            if poll.poll(0):
+                raise SyncError(TARGET_GONE)
 
     def stop(self, ending: BaseException) -> None:
         """Raise an error as soon as no line is half written: now, or after the current write. Collected lines go."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -15,14 +14,6 @@ from tap_deepconverse.singer.process import TerminatedError, stop
 from tap_deepconverse.singer.writer import PageWriter
 
 
-@pytest.mark.parametrize("writer", [None, PageWriter()])
-def test_it_ends_at_once_with_the_status_that_shells_expect(writer: PageWriter | None) -> None:
-    with pytest.raises(TerminatedError) as ending:
-        stop(signal.SIGTERM, writer)
-    assert ending.value.code == 128 + signal.SIGTERM
-    assert ending.value.signal_name == "SIGTERM"
-
-
 def test_it_does_not_end_within_a_message() -> None:
     writer, written = PageWriter(), io.BytesIO()
 
@@ -31,13 +22,14 @@ def test_it_does_not_end_within_a_message() -> None:
             stop(signal.SIGTERM, writer)
             return written.write(data)
 
-    with redirect_stdout(io.TextIOWrapper(Interrupted())), pytest.raises(TerminatedError):
+    with redirect_stdout(io.TextIOWrapper(Interrupted())), pytest.raises(TerminatedError) as ending:
         writer.write_message(StateMessage(value={"at": 5}))
     assert written.getvalue().endswith(b"}\n")
+    assert (ending.value.code, ending.value.signal_name) == (143, "SIGTERM")
 
 
 EMBEDDED = """
-import os, signal, sys, threading
+import os, signal, threading
 from tap_deepconverse.tap import TapDeepConverse
 tap = TapDeepConverse(validate_config=False)
 try:
@@ -46,7 +38,7 @@ except KeyboardInterrupt:
     print("goes on", threading.active_count())
 """
 COMMAND = """
-import os, signal, sys, time
+import os, signal, time
 from tap_deepconverse.singer import process
 process.end_on_signals()
 try:
@@ -57,21 +49,15 @@ finally:
 """
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
-
-
-def test_a_process_that_embeds_the_tap_catches_ctrl_c_and_lives() -> None:
-    done = run(EMBEDDED)
-    assert (done.returncode, done.stdout) == (0, "goes on 1\n")
-
-
-def test_a_second_signal_does_nothing() -> None:
-    done = run(COMMAND.format(what="print('to its end')"))
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "to its end\n", "")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals of POSIX")
-def test_what_hangs_is_ended_by_force() -> None:
-    done = run(COMMAND.format(what="time.sleep(50)"))
-    assert done.returncode == 128 + signal.SIGINT
+@pytest.mark.parametrize(
+    ("code", "status", "written"),
+    [
+        pytest.param(EMBEDDED, 0, "goes on 1\n", id="a process that embeds the tap catches Ctrl-C and lives"),
+        pytest.param(COMMAND.format(what="print('end')"), 130, "end\n", id="a second signal does nothing"),
+        pytest.param(COMMAND.format(what="time.sleep(50)"), 130, "", id="what hangs is ended by force"),
+    ],
+)
+def test_what_signals_do_to_a_process(code: str, status: int, written: str) -> None:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    assert (done.returncode, done.stdout) == (status, written)
+    assert "Traceback" not in done.stderr
