@@ -24,6 +24,7 @@ logger = logging.getLogger("tap-deepconverse")
 
 HOUR = 3_600
 MOST_HOURS = 168  # a week
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Moment = Annotated[datetime, Meta(tz=True)]
 _Count = Annotated[int, Meta(ge=0, le=100_000_000)]
@@ -112,8 +113,8 @@ class Checkpoints:
         counts = partition.per_hour.counts if partition.per_hour else []
         first = int(partition.per_hour.since.timestamp()) // HOUR * HOUR if partition.per_hour else 0
         return Resume(
-            bookmark and min(bookmark, now),
-            complete_until and min(complete_until, now),
+            bookmark and max(EPOCH, min(bookmark, now)),
+            complete_until and max(EPOCH, min(complete_until, now)),
             {first + HOUR * number: count for number, count in enumerate(counts)},
         )
 

@@ -113,6 +113,13 @@ def test_a_time_later_than_now_counts_as_now_and_the_state_heals(caplog: pytest.
     assert stored(writer)[key].startswith("2026-09-21T12:00")
 
 
+@pytest.mark.parametrize("early", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59+00:00"])
+def test_a_time_before_1970_counts_as_1970(early: str) -> None:
+    checkpoints, _ = checkpoints_of(replication_key_value=early, complete_since=early, complete_until=early)
+    resume = checkpoints.resume(BOT)
+    assert resume.bookmark == resume.complete_until == datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def test_wrong_counts_lose_nothing(serve: Serve) -> None:
     _, url = serve()
     config = config_for(url, start_date="2026-09-01", end_date="2026-09-22")
