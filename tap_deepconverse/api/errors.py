@@ -1,7 +1,6 @@
 """Errors of a request: which are transient, and what a person can do about the others.
 
 The API's documentation names no errors. What a status means is inferred: the API looks like a cloud API gateway.
-Whether an error is one bot's or everyone's is for the caller to decide, with the help of `kind_of`.
 """
 
 from __future__ import annotations
@@ -58,27 +57,10 @@ class StoppedError(FatalAPIError):
     """The sync is over, so no more requests may be sent."""
 
 
-TRANSIENT_STATUSES = {408, 425, 429}  # and 5xx
 CUT_SHORT = (requests.ReadTimeout, requests.exceptions.ChunkedEncodingError)
 TRANSIENT = (RetriableAPIError, requests.ConnectionError, *CUT_SHORT)
-LASTING = (  # in the reason of an error of the connection: a port without TLS, a certificate, a proxy that refuses
-    "WRONG_VERSION_NUMBER|HTTP_REQUEST|UNSUPPORTED_PROTOCOL|CERTIFICATE_VERIFY_FAILED|Tunnel connection failed: [1-4]"
-)
-
-_PROXY = "the proxy that the environment names cannot be used ({}); check HTTPS_PROXY and NO_PROXY; SOCKS needs PySocks"
-_TLS = (
-    "the TLS connection to the API's host failed ({}); check `api_url`; REQUESTS_CA_BUNDLE may name your network's CA"
-)
-
-# The clause for each type of error: the first that matches. In braces comes the system's own reason.
-_CLAUSES: dict[type[Exception], str] = {
-    requests.exceptions.ProxyError: _PROXY,
-    ValueError: _PROXY,  # not a valid URL, or SOCKS without its package; the settings have validated `api_url`
-    requests.exceptions.SSLError: _TLS,
-    requests.ReadTimeout: "no response from the API in time; if it is only slow, raise `request_timeout`",
-    requests.exceptions.ChunkedEncodingError: "the response was cut short, or is corrupt",
-    requests.RequestException: "the connection to the API failed ({}); check the network and `api_url`",
-}
+# In the reason of an error of the connection: a port without TLS, a certificate, a proxy that refuses.
+LASTING = "WRONG_VERSION|HTTP_REQUEST|UNSUPPORTED_PROTOCOL|CERTIFICATE_VERIFY|Tunnel connection failed: [1-4]"
 
 
 def is_transient(error: BaseException) -> bool:
@@ -89,17 +71,11 @@ def is_transient(error: BaseException) -> bool:
 def may_be_page_size(error: BaseException) -> bool:
     """Return whether a smaller page may work: the API was reached, but had too little time or memory."""
     response = getattr(error, "response", None)
-    if response is None:
-        return isinstance(error, CUT_SHORT)
-    return response.status_code not in {HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+    return isinstance(error, CUT_SHORT) if response is None else response.status_code not in {425, 429}
 
 
 def kind_of(error: BaseException) -> str:
-    """Return what went wrong, in a word: two errors of the same kind failed alike.
-
-    It is "temporary" for transient errors, also once their retries are over; the HTTP status of other responses; else
-    the name of the error's type.
-    """
+    """Return what went wrong, in a word: "temporary", also once the retries are over; an HTTP status; or a type."""
     return TEMPORARY if is_transient(error) else getattr(error, "kind", type(error).__name__)
 
 
@@ -110,47 +86,57 @@ def raise_for_status(response: requests.Response, key: str) -> None:
         RetriableAPIError: If a retry may help.
         APIError: If not. The message says what to do. Its subclasses say what else may help.
     """
-    if response.status_code not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT}:
-        raise _error_in(response, key)
-
-
-def _error_in(response: requests.Response, key: str) -> RetriableAPIError | APIError:
     status = response.status_code
+    if status in {200, 204}:
+        return
     reason = own_words(response, key)
     said = f"HTTP {status}: {reason}"
     error: type[APIError] = APIError
-    if status < HTTPStatus.BAD_REQUEST:
+    if status < 400:  # noqa: PLR2004
         msg = f"the API returned an unexpected status ({said}), and redirects are not followed; check `api_url`"
-    elif status in TRANSIENT_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    elif status in {408, 425, 429} or status >= 500:  # noqa: PLR2004
         seconds = retry_after(response)
         if seconds <= LONGEST_RETRY_AFTER:
-            is_limit = status == HTTPStatus.TOO_MANY_REQUESTS
-            what = "rate limited" if is_limit else "the API returned a temporary error"
-            return RetriableAPIError(f"{what} ({said})", response)
+            what = "rate limited" if status == HTTPStatus.TOO_MANY_REQUESTS else "the API returned a temporary error"
+            msg = f"{what} ({said})"
+            raise RetriableAPIError(msg, response)
         msg = f"the API asks to wait {in_words(seconds)} ({said}), perhaps because a quota is used up; {GOES_ON}"
     elif status == HTTPStatus.FORBIDDEN and is_of_firewall(response):
         msg = f"the firewall in front of the API refuses the request ({said}); ask DeepConverse to allow your address"
-    elif status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+    elif status in {401, 403}:
         msg = f"the API refuses the key ({said}); check `api_key`, and that your plan includes exports"
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         error = PageTooLargeError
         msg = f"the page is too large for the API ({said})"
     elif (now := _date_in(response, "Date")) and re.search(r"\b(future|ahead)\b", reason, re.IGNORECASE):
-        return FutureEndError(f"the API does not accept the request ({said}); check this machine's clock", now)
+        msg = f"the API does not accept the request ({said}); check this machine's clock"
+        raise FutureEndError(msg, now)
     elif "cursor" in parse_qs(urlsplit(response.url).query):
         error = CursorRejectedError
         msg = f"the API rejected the pagination cursor, which may have expired ({said})"
     else:
         check = "this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`"
         msg = f"the API does not accept the request ({said}); check {check}"
-    return error(msg, str(status))
+    raise error(msg, str(status))
 
 
 def describe(error: BaseException) -> str:
     """Return in one clause what failed and what to do. It holds no URL, no key and nothing of a record."""
     if not isinstance(error, requests.RequestException):
         return str(error)
-    return next(clause for kind, clause in _CLAUSES.items() if isinstance(error, kind)).format(_reason(error))
+    if isinstance(error, requests.ReadTimeout):
+        return "no response from the API in time; if it is only slow, raise `request_timeout`"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the response was cut short, or is corrupt"
+    what, check = "connection to the API", "check the network and `api_url`"
+    if isinstance(error, requests.exceptions.SSLError):
+        what = "TLS connection to the API's host"
+        check = "check `api_url`; REQUESTS_CA_BUNDLE may name your network's CA"
+    # A ValueError is not a valid URL, or SOCKS without its package; the settings have validated `api_url`.
+    if isinstance(error, requests.exceptions.ProxyError | ValueError):
+        what = "proxy that the environment names"
+        check = "check HTTPS_PROXY and NO_PROXY; SOCKS needs PySocks"
+    return f"the {what} failed ({_reason(error)}); {check}"
 
 
 def _reason(error: BaseException) -> str:
@@ -164,16 +150,13 @@ def _reason(error: BaseException) -> str:
     return reason
 
 
-def retry_after(response: requests.Response | None) -> float:
+def retry_after(response: requests.Response) -> float:
     """Return `Retry-After` (RFC 9110) in seconds, or 0. A date is compared with the server's clock, if it is known."""
-    if response is None:
-        return 0.0
     asked = response.headers.get("Retry-After", "").strip()
     if asked.isdecimal():
         return float(asked)
-    moment = _date_in(response, "Retry-After")
     now = _date_in(response, "Date") or datetime.now(UTC)
-    return max(0.0, (moment - now).total_seconds()) if moment else 0.0
+    return max(0.0, ((_date_in(response, "Retry-After") or now) - now).total_seconds())
 
 
 def _date_in(response: requests.Response, header: str) -> datetime | None:

@@ -19,13 +19,7 @@ ASSUMED_ANSWER = 2.0  # seconds per response, until one has been measured
 
 
 class RateLimiter:
-    """Spaces the requests of all workers of one endpoint; the documented limit is 3 a second for each endpoint.
-
-    Evenly instead of in bursts: a strict server may count any one-second window.
-
-    Attributes:
-        last_success_at: When the latest successful response came, by `clock`; None before the first one.
-    """
+    """Spaces the requests of all workers of one endpoint evenly: a strict server may count any one-second window."""
 
     def __init__(self, requests_per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.last_success_at: float | None = None
@@ -58,9 +52,7 @@ class RateLimiter:
         with self._lock:
             if self.last_success_at is None:
                 self._seconds_per_answer = seconds
-                # The first requests open connections, so they arrive late. The next one may use a connection that is
-                # open, and must not arrive too soon after them.
-                self._next_at += NEW_CONNECTION
+                self._next_at += NEW_CONNECTION  # the first requests arrive late, as they open connections
             self._seconds_per_answer += (seconds - self._seconds_per_answer) / 5
             self.last_success_at = self._clock()
 

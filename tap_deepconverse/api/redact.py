@@ -33,10 +33,9 @@ class Secret(str):
 
 
 def one_line(text: str, secret: str) -> str:
-    """Return a text on one line: at most `LONGEST_QUOTE` characters, all printable.
+    """Return a text on one line, short and printable, up to the first brace: what follows may be a record.
 
-    A word with the secret becomes stars. However a secret is escaped, its longest run of letters and digits stays. The
-    text is cut at the first brace: what follows may be a record.
+    A word with the secret becomes stars. However a secret is escaped, its longest run of letters and digits stays.
     """
     printable = "".join(c if c.isprintable() else " " if c.isspace() else "" for c in text)
     run = max(re.findall("[A-Za-z0-9]+", secret), key=len, default=secret)
@@ -48,8 +47,7 @@ def one_line(text: str, secret: str) -> str:
 def own_words(response: requests.Response, secret: str) -> str:
     """Return the API's reason for an error on one line, without the secret; without a reason, the status's name.
 
-    From JSON it takes only a `message`, `detail` or the like. With an error status it also takes text that is not JSON,
-    and the title of HTML. Anything else may be a record.
+    That is a `message` or the like in JSON; of an error status also a text, or HTML's title. All else may be a record.
     """
     body = response.content[:1_000_000].strip()
     try:
@@ -77,7 +75,7 @@ def is_of_firewall(response: requests.Response) -> bool:
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration in seconds, minutes, hours or days: the largest unit of which there are at least two."""
+    """Return a duration in the largest unit of which there are at least two."""
     for limit, unit, text in ((120, 1, "{:.0f} s"), (7_200, 60, "{:.0f} min"), (172_800, 3_600, "{:.1f} h")):
         if seconds < limit:
             return text.format(seconds / unit)

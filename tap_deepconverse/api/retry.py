@@ -17,7 +17,6 @@ from singer_sdk.exceptions import RetriableAPIError
 
 from tap_deepconverse.api.errors import (
     GOES_ON,
-    TEMPORARY,
     APIError,
     MayBeTooLargeError,
     OtherShapeError,
@@ -49,9 +48,8 @@ class RetryPolicy:
     The waits double, up to `longest_wait`, until the total is over. `Retry-After` overrides them.
 
     Attributes:
-        total: From the end of the first attempt to the start of the last, or longer if `Retry-After` says so. No
-            attempt is cut short: where nothing answers, these two take a timeout each. A request that begins when
-            nothing has come for so long is sent once.
+        total: From the end of the first attempt to the start of the last, or longer if `Retry-After` says so. A request
+            that begins when nothing has come for so long is sent once.
         jitter: Largest random share added to a wait, so that the workers do not all retry at once.
     """
 
@@ -73,9 +71,7 @@ class _Request:
 class Retry:
     """Sends the requests of one endpoint. All share the limiter, the time that an outage may last, and the warnings.
 
-    Args:
-        limiter: The endpoint's rate limiter. Each attempt after the first waits for it.
-        logger: Gets one warning when requests begin to fail, one a minute while they do, and one when it is over.
+    The logger gets one warning when requests begin to fail, one a minute while they do, and one when it is over.
     """
 
     def __init__(
@@ -102,8 +98,8 @@ class Retry:
             patient: Whether to retry for the policy's total, or only a few times if the page may be too large.
 
         Raises:
-            APIError: If a retry cannot help, or the policy allows no more attempts.
-            MayBeTooLargeError: If a smaller page may work.
+            APIError: If a retry cannot help, or the policy allows no more attempts; MayBeTooLargeError, if a smaller
+                page may work.
             StoppedError: If the sync is over.
         """
         request = _Request(where, patient)
@@ -133,17 +129,16 @@ class Retry:
         failed_for = now - request.failing_since
         left = self._policy.total - failed_for
         most, final = self._verdict(error, request, failed_for)
-        if most <= FEW:
-            request.few += 1
+        request.few += most <= FEW
         if left <= 0 or request.few > most:
             self._is_warned = False  # what has failed for good does not answer again
             raise final
         response = getattr(error, "response", None)
-        asked = retry_after(response)
-        backoff = min(self._policy.first_wait * 2 ** (request.failures - 1), self._policy.longest_wait)
-        jitter = random.uniform(1, 1 + self._policy.jitter)  # noqa: S311
-        wait = asked * jitter or min(backoff * jitter, left)
+        asked = 0.0 if response is None else retry_after(response)
         is_limit = response is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        jitter = random.uniform(1, 1 + self._policy.jitter)  # noqa: S311
+        backoff = min(self._policy.first_wait * 2 ** (request.failures - 1), self._policy.longest_wait)
+        wait = asked * jitter or min(backoff * jitter, left)
         if asked or is_limit:
             self._limiter.pause(wait)
         level = logging.INFO if is_limit and failed_for + wait < QUIET_SECONDS else logging.WARNING
@@ -151,28 +146,26 @@ class Retry:
             level = logging.DEBUG
         self._logged_at[level] = now
         self._is_warned |= level == logging.WARNING
-        what = f"{request.where}: {describe(error)}; retrying in {wait:.1f} s (attempt {request.failures + 1})"
         until = datetime.now(UTC) + timedelta(seconds=max(wait, left))
-        self._logger.log(level, "%s, until about %s UTC", what, f"{until:%Y-%m-%d %H:%M:%S}")
+        ends = f", until about {until:%Y-%m-%d %H:%M:%S} UTC" if most > FEW else ""
+        what = f"{request.where}: {describe(error)}; retrying in {wait:.1f} s (attempt {request.failures + 1})"
+        self._logger.log(level, "%s%s", what, ends)
         return wait
 
     def _verdict(self, error: Exception, request: _Request, failed_for: float) -> tuple[float, Exception]:
         """Return how often to retry errors of this sort, within the total, and the error to raise after that."""
-        said = describe(error)
+        said, kind = describe(error), kind_of(error)
         is_first = self._limiter.last_success_at is None
         if not is_transient(error):
-            is_hiccup = kind_of(error) in {"401", "403"} and not is_first  # of a firewall: the key is fine
-            final = error if isinstance(error, APIError) else APIError(said, kind_of(error))
-            return FEW if is_hiccup else 0, final
+            is_hiccup = kind in {"401", "403"} and not is_first  # of a firewall: the key is fine
+            return FEW * is_hiccup, error if isinstance(error, APIError) else APIError(said, kind)
         if isinstance(error, OtherShapeError) and is_first:
             return FEW, APIError(said, type(error).__name__)
         is_outage = request.failures == 1 and failed_for >= self._policy.total  # others have failed for so long
         if may_be_page_size(error) and not (request.is_patient or is_outage):
-            return FEW, MayBeTooLargeError(f"{said}, repeatedly: the page may be too large", TEMPORARY)
-        over = (
-            f"failed after {in_words(failed_for)} (attempt {request.failures}); see https://deepconverse.statuspage.io"
-        )
-        return math.inf, APIError(f"{said}; {over}; {GOES_ON}", TEMPORARY)
+            return FEW, MayBeTooLargeError(f"{said}, repeatedly: the page may be too large", kind)
+        tried = f"failed after {in_words(failed_for)} (attempt {request.failures})"
+        return math.inf, APIError(f"{said}; {tried}; see https://deepconverse.statuspage.io; {GOES_ON}", kind)
 
     def _succeeded(self, request: _Request) -> None:
         """Log that it is over: at the first success of a request that failed before."""

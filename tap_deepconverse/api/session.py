@@ -28,17 +28,13 @@ class Session(requests.Session):
 
     @override
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request and read the whole response within limits of size and time.
+        """Send a request and read the whole response, unless it is larger than any page or takes too long.
 
         The timeout of `requests` covers only the gaps between bytes: a body that trickles in would never end.
-
-        Raises:
-            PageTooLargeError: If the response is larger than any page.
-            ReadTimeout: If it takes too long.
         """
         seconds = kwargs["timeout"]
-        timeouts = (min(seconds, LONGEST_CONNECT), seconds)
-        response = super().send(request, **{**kwargs, "stream": True, "timeout": timeouts})
+        kwargs |= {"stream": True, "timeout": (min(seconds, LONGEST_CONNECT), seconds)}
+        response = super().send(request, **kwargs)
         deadline = time.monotonic() + LONGEST_ANSWER * seconds
         content = bytearray()
         try:
@@ -67,12 +63,8 @@ class Session(requests.Session):
 class Sessions:
     """Makes sessions for one host that share its connections. Each keeps its own cookies, and is for one thread.
 
-    As in `requests`, the environment names proxies (`HTTPS_PROXY`, `NO_PROXY`) and the CA bundle (`REQUESTS_CA_BUNDLE`,
-    `CURL_CA_BUNDLE`). Certificates are always verified. Plain HTTP is allowed on loopback only, so it bypasses the
-    proxy: otherwise the request would leave the machine.
-
-    Raises:
-        ConfigurationError: If the CA bundle does not exist or holds no certificates.
+    As in `requests`, the environment names proxies and the CA bundle; a bundle without certificates is an error. Plain
+    HTTP is allowed on loopback only, so it bypasses the proxy: otherwise the request would leave the machine.
     """
 
     def __init__(self, url: str) -> None:
@@ -84,10 +76,8 @@ class Sessions:
             if self._bundle and not (self._is_plain or Path(self._bundle).is_dir()):
                 ssl.create_default_context(cafile=self._bundle)
         except OSError as error:
-            msg = (
-                f"The file {self._bundle} cannot be used ({error.strerror}): the environment's REQUESTS_CA_BUNDLE (or "
-                "CURL_CA_BUNDLE) must name a file of CA certificates in PEM format."
-            )
+            must = "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file of CA certificates in PEM format"
+            msg = f"The file {self._bundle} cannot be used ({error.strerror}): {must}."
             raise ConfigurationError(msg) from None
 
     def new(self) -> requests.Session:

@@ -154,7 +154,7 @@ def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
     with pytest.raises(requests.RequestException) as error:
         asked("https://127.0.0.1:1")
     clause = describe(error.value)
-    assert clause.startswith(f"the proxy that the environment names cannot be used ({said}); check HTTPS_PROXY and NO_")
+    assert clause.startswith(f"the proxy that the environment names failed ({said}); check HTTPS_PROXY and NO_")
     assert "S3CRET" not in clause
     assert is_transient(error.value) is passes
 
