@@ -29,13 +29,7 @@ OWN = {BOT_NAME, ADDITIONAL}
 IDS = {"_id", "conversationId"}
 """Columns with an id."""
 
-NO_OBJECT = "is not an object"
-NO_ID = "has no `_id`, which is the primary key"
-BEYOND_BOUNDS = "holds NaN, Infinity or a number that is too large"
-
-NULLS = (None, msgspec.Raw(b"null"))
-# A record with fewer bytes, or fewer objects and lists, cannot be nested too deeply.
-SHORTEST_DEEP = 1_500
+SHORTEST_DEEP = 1_500  # a record with fewer bytes, or fewer objects and lists, cannot be nested too deeply
 FEWEST_DEEP = 100
 LEVELS_AROUND = 30  # levels of nesting reserved for the message around a record, and for nested calls
 
@@ -73,26 +67,30 @@ class Conformer:
             UnusableRecordError: If a record is not an object with an `_id`, or cannot be emitted.
         """
         if page.has_lost_text:
-            what = "holds text that no target could store, such as half an emoji; the character U+FFFD replaces it"
-            self.warnings.warn("pages with text that no target could store", f"{place} {what}")
+            what = "text that no target could store"
+            line = f"{place} holds {what}, such as half an emoji; the character U+FFFD replaces it"
+            self.warnings.warn(f"pages with {what}", line)
         is_shallow = self.is_shallow and page.is_plain and not self.exclusion
-        problems: list[tuple[str, str, str]] = []
+        decoder = _shallowly if is_shallow else _deeply
+        problems: list[tuple[str, str]] = []
         for position, data in enumerate(page.data, 1):
             try:
-                row = _shallowly.decode(data) if is_shallow else _deeply.decode(data)
-                _check_depth(data)
-                record = self._conform(row, problems, is_shallow=is_shallow)
-                reason = "" if record["_id"] else NO_ID
+                _check_depth(bytes(data))
+                record = self._conform(decoder.decode(data), problems, is_shallow=is_shallow)
+                reason = "" if record["_id"] else "has no `_id`, which is the primary key"
             except RecursionError:
                 reason = NESTED_TOO_DEEPLY
             except (ArithmeticError, msgspec.ValidationError):
-                reason = BEYOND_BOUNDS if bytes(data).startswith(b"{") else NO_OBJECT
+                is_object = bytes(data).startswith(b"{")
+                reason = "holds NaN, Infinity or a number that is too large" if is_object else "is not an object"
             if reason:
                 msg = f"record {position} of {place} {reason}"
                 raise UnusableRecordError(msg)
-            for kind, field, what in problems:
-                of_record = f"`{field}` of {name_of_record(record['_id'])} (record {position} of {place})"
-                self.warnings.warn(kind, f"{of_record} {what} null in the target")
+            for field, what in problems:
+                name = f"`{field}` of {name_of_record(record['_id'])} (record {position} of {place})"
+                self.warnings.warn(
+                    f"values in `{field.partition('.')[0]}` that are null", f"{name} {what} null in the target"
+                )
             problems.clear()
             yield record
 
@@ -107,29 +105,22 @@ class Conformer:
         return {*self.documented["properties"], *self._blank} - OWN
 
     @cached_property
-    def _columns(self) -> list[tuple[str, Converter, int]]:
-        """For each column: its name, its converter, and the first byte of JSON that needs no conversion, or 0."""
-        return [(name, *self._converter(name)) for name in self._blank if name != BOT_NAME]
+    def _columns(self) -> list[tuple[str, Converter, bytes]]:
+        """For each column: its name, its converter, and how JSON begins that needs no conversion."""
+        columns = []
+        for name in (name for name in self._blank if name != BOT_NAME):
+            # A catalog may leave out a format.
+            documented = ID if name in IDS else self.documented["properties"].get(name, {}).get("format")
+            schema = {"format": documented, **self.announced["properties"][name]}
+            is_object = types_of(schema) == ["object"] and not schema.get("properties")
+            is_text = types_of(schema) == ["string"] and schema["format"] not in FORMATS
+            columns.append((name, converter_for(schema), b"{" if is_object else b'"' if is_text else b""))
+        return columns
 
-    def _converter(self, name: str) -> tuple[Converter, int]:
-        # A catalog may leave out a format.
-        documented = ID if name in IDS else self.documented["properties"].get(name, {}).get("format")
-        schema = {"format": documented, **self.announced["properties"][name]}
-        as_it_is = 0
-        if types_of(schema) == ["object"] and not schema.get("properties"):
-            as_it_is = ord("{")
-        elif types_of(schema) == ["string"] and schema["format"] not in FORMATS:
-            as_it_is = ord('"')
-        return converter_for(schema), as_it_is
-
-    def _conform(self, row: dict[str, Any], problems: list[tuple[str, str, str]], *, is_shallow: bool) -> Record:
-        """Return a row as a record; `problems` gets the kind, the field and a description of what becomes null."""
+    def _conform(self, row: dict[str, Any], problems: list[tuple[str, str]], *, is_shallow: bool) -> Record:
+        """Return a row as a record; `problems` gets each field that becomes null, and why."""
         if self.exclusion:
-            unsearched: list[str] = []
-            row = self.exclusion.apply(row, self.documented["properties"].keys() - OWN, unsearched)
-            cannot = "be searched for what `exclude_metadata` names"
-            what = f"is text, so it cannot {cannot}; it is"
-            problems += [(f"values that could not {cannot}", field, what) for field in unsearched]
+            row = self.exclusion.apply(row, self.documented["properties"].keys() - OWN, problems)
         if not row.keys() <= self._fields:
             rest = {name: row.pop(name) for name in [*row] if name not in self._fields}
             self.undocumented.notice(rest)
@@ -138,28 +129,25 @@ class Conformer:
         faults: list[str] = []
         for name, convert, as_it_is in self._columns:
             value = row.pop(name, None)
-            if isinstance(value, msgspec.Raw):
-                if memoryview(value)[0] == as_it_is:
+            if value is None:
+                continue
+            if is_shallow:
+                if as_it_is and bytes(value).startswith(as_it_is):
                     record[name] = value
                     continue
                 value = _value.decode(value)
             record[name] = convert(value, faults)
             if faults:
-                nothing = record[name] is None
-                what = f"is {faults[0]}; it is" if nothing else f"holds something that is {faults[0]}; that is"
-                problems.append((f"values in `{name}` that cannot be converted", name, what))
+                is_null = record[name] is None
+                problems.append((name, f"{'is' if is_null else 'holds something that is'} {faults[0]}; it is"))
                 faults.clear()
         for name, value in row.items():  # the catalog has no column for it
-            if name != ADDITIONAL and value not in NULLS:
+            if name != ADDITIONAL and value not in (None, msgspec.Raw(b"null")):
                 self.undocumented.drop(name)
         return record
 
 
-def _check_depth(data: msgspec.Raw) -> None:
+def _check_depth(text: bytes) -> None:
     """Raise RecursionError if a record is nested too deeply to be written: here, not while its message is written."""
-    text = memoryview(data).tobytes() if len(memoryview(data)) >= SHORTEST_DEEP else b""
-    if text.count(b"[") + text.count(b"{") >= FEWEST_DEEP:
-        record = _value.decode(text)
-        for _ in range(LEVELS_AROUND):
-            record = [record]
-        _json.encode(record)
+    if len(text) >= SHORTEST_DEEP and text.count(b"[") + text.count(b"{") >= FEWEST_DEEP:
+        _json.encode(_value.decode(b"[" * LEVELS_AROUND + text + b"]" * LEVELS_AROUND))

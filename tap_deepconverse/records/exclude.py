@@ -13,27 +13,19 @@ if TYPE_CHECKING:
 METADATA = "metadata"
 COLUMNS = {METADATA, ADDITIONAL}
 """Columns that are searched. A stream that documents no `metadata` may have one all the same."""
-MOST_PATHS = 10_000
-"""Paths to remember."""
+UNSEARCHED = "is text, so it cannot be searched for what `exclude_metadata` names; it is"
 
 
 def bad_names(names: Collection[str], columns: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """Yield a sentence for each name in `exclude_metadata` that can never match, and so would protect nothing.
-
-    Args:
-        names: The setting.
-        columns: The columns of each stream.
-    """
+    """Yield a sentence for each name that can never match, and so would protect nothing; `columns` are by stream."""
     known = {column.casefold() for each in columns.values() for column in each}
     for name in names:
         *longer, rest = _readings(name, columns)
         if not rest or "*" in rest[:-1]:
             yield f"`exclude_metadata` names '{name}', but a name needs text, with `*` at its end only."
         elif rest in known and not any(each.partition(".")[0] in COLUMNS for each in longer):
-            yield (
-                f"`exclude_metadata` names '{name}', which is a column: leave it out with `select`. For a parameter of "
-                f"that name, write `{METADATA}.{rest}`."
-            )
+            instead = f"leave it out with `select`, or, for a parameter of that name, write `{METADATA}.{rest}`"
+            yield f"`exclude_metadata` names '{name}', which is a column: {instead}."
 
 
 def _readings(name: str, streams: Collection[str]) -> list[str]:
@@ -59,27 +51,26 @@ class Exclusion:
         self._matched: set[str] = set()
         self._is_used = False
 
-    def apply(self, record: dict[str, Any], documented: Collection[str], lost: list[str]) -> dict[str, Any]:
+    def apply(
+        self, record: dict[str, Any], documented: Collection[str], problems: list[tuple[str, str]]
+    ) -> dict[str, Any]:
         """Return a record without the named parameters of `metadata` and of its undocumented fields.
 
-        Args:
-            record: A parsed record.
-            documented: Its documented fields.
-            lost: Gets the place of each text that would have to be searched: it becomes null.
+        `problems` gets the place of each text that would have to be searched: it becomes null.
         """
         self._is_used = True
-        kept = {name: value for name, value in record.items() if name in documented or name == METADATA}
-        rest = {name: value for name, value in record.items() if name not in kept}
+        searched = {name: value for name, value in record.items() if name not in documented and name != METADATA}
+        kept = {name: value for name, value in record.items() if name not in searched}
         if METADATA in kept:
-            kept[METADATA] = self._without(kept[METADATA], METADATA, "", lost)
-        kept |= self._without(rest, ADDITIONAL, "", lost)
+            kept[METADATA] = self._without(kept[METADATA], METADATA, "", problems)
+        kept |= self._without(searched, ADDITIONAL, "", problems)
         return kept
 
-    def _without(self, value: Any, column: str, path: str, lost: list[str]) -> Any:
+    def _without(self, value: Any, column: str, path: str, problems: list[tuple[str, str]]) -> Any:
         if isinstance(value, list):
-            return [self._without(item, column, path, lost) for item in value]
+            return [self._without(item, column, path, problems) for item in value]
         if isinstance(value, str):
-            lost.append(f"{column}{path}")
+            problems.append((f"{column}{path}", UNSEARCHED))
             return None
         if not isinstance(value, dict):
             return value
@@ -88,28 +79,26 @@ class Exclusion:
             here = f"{path}.{key}"
             is_named, leads_on = self._known.get(here) or self._look_up(here)
             if not is_named:
-                kept[key] = self._without(inner, column, here, lost) if leads_on else inner
+                kept[key] = self._without(inner, column, here, problems) if leads_on else inner
         return kept
 
     def _look_up(self, path: str) -> tuple[bool, bool]:
         """Return whether a path is named, and whether a name leads to what is below it."""
         here = path.casefold()
-        named = {each for paths in self._paths.values() for each in paths}
+        named = set().union(*self._paths.values())
         below = {each for each in named if each.startswith(f"{here}.")}
         matched = {each for each in named if each == here or (each[-1] == "*" and here.startswith(each[:-1]))}
         if matched:
             self._matched |= matched | below  # what is below a removed value goes too
-        found = bool(matched), bool(below)
-        if len(self._known) < MOST_PATHS:
-            self._known[path] = found
-        return found
+        if len(self._known) < 10_000:  # noqa: PLR2004
+            self._known[path] = bool(matched), bool(below)
+        return bool(matched), bool(below)
 
     def unmatched(self) -> Iterator[str]:
         """Yield a sentence for each name that no record of the run had, if there were any records."""
-        known = [path[1:] for path in self._known]
-        seen = {path.casefold(): path for path in known if all(map(is_field_name, path.split(".")))}
+        seen = {path.casefold(): path[1:] for path in self._known if all(map(is_field_name, path[1:].split(".")))}
         for name, paths in self._paths.items() if self._is_used else ():
             if self._matched.isdisjoint(paths):
-                close = get_close_matches(min(paths, key=len)[1:], seen, n=1)
+                close = get_close_matches(min(paths, key=len), seen, n=1)
                 hint = f"did you mean '{seen[close[0]]}'?" if close else "check how it is spelled."
                 yield f"`exclude_metadata` names '{name}', which no record of this run has: {hint}"

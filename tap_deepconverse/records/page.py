@@ -5,6 +5,7 @@ A page is whole, or it is not a page: half an answer must not look like the end 
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,11 +15,10 @@ from weakref import WeakKeyDictionary
 import msgspec
 from singer_sdk.exceptions import FatalSyncError
 
-from tap_deepconverse.records.repair import repaired
 from tap_deepconverse.records.warnings import field_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import requests
 
@@ -28,33 +28,29 @@ CURSOR = "cursor"
 
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
 
-
-def _says(*words: str) -> Callable[[Any], bool]:
-    return lambda value: str(value).casefold() in words
-
-
-FAILURES = {
-    "error": bool,
-    "errors": bool,
-    "success": _says("false"),
-    "ok": _says("false"),
-    "status": _says("error", "fail", "failed", "failure"),
-    "timed_out": _says("true"),
-    "partial": _says("true"),
-}
-"""Keys beside the records, and which of their values say that the page is not whole."""
-MORE = {"hasMore": _says("true"), "has_more": _says("true")}
+# A key beside the records and its value, in lower case: which say that the page is not whole, or that it is.
+NOT_WHOLE = {f"{name}={word}" for name in ("success", "ok", "status") for word in ("false", "error", "fail", "failed")}
+NOT_WHOLE |= {"status=failure", "timed_out=true", "partial=true"}
+NOT_THE_END = {"hasmore=true", "has_more=true"}
 """The same, where there is no cursor."""
-MESSAGES = {"message": bool, "Message": bool, "detail": bool}
-"""The same, where there are no records, and nothing says that all is well."""
-BESIDE = {CURSOR, "total", *FAILURES, *MORE, *MESSAGES}
+WHOLE = {f"{name}={word}" for name in ("success", "ok", "status", "message") for word in ("true", "ok", "success")}
+ERRORS = {"error", "errors"}
+MESSAGES = {"message", "detail"}
+"""Keys with the reason of an error where there are no records, and nothing says that all is well."""
+
+BESIDE = {each.partition("=")[0] for each in NOT_WHOLE | NOT_THE_END | WHOLE | ERRORS | MESSAGES}
 
 # An object and a list are parsed into parts that are still JSON.
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw] | str | float | bool | None)
 _any = msgspec.json.Decoder()
-_is_fine = _says("true", "ok", "success", "200")
 
-# Maps all digits to 0, E to e and + to -: plain searches are much faster than a regular expression for such numbers.
+# Possessive, and the closing quote may be missing, so text that is cut short is scanned in linear time.
+_strings_and_nan = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?(?:NaN|Infinity)', re.DOTALL)
+_control_characters = re.compile(rb"[\x00-\x1f]")
+# A surrogate pair, a lone surrogate (the group), or any other escape.
+_escapes = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+
+# Maps all digits to 0, E to e and + to -: plain searches are much faster than a regular expression.
 _ALIKE = bytes.maketrans(b"123456789E+", b"000000000e-")
 _MANY_DIGITS = b"0" * 300
 _huge_exponent = re.compile(rb"0e-?0{16,}\s*[],}]")
@@ -113,19 +109,15 @@ _pages: WeakKeyDictionary[requests.Response, Page] = WeakKeyDictionary()
 
 def page_of(response: requests.Response) -> Page:
     """Parse a successful response, once for all calls. See `parse_page`."""
-    if (page := _pages.get(response)) is None:
-        page = _pages[response] = parse_page(response.content, response.status_code)
-    return page
+    if response not in _pages:
+        _pages[response] = parse_page(response.content, response.status_code)
+    return _pages[response]
 
 
 def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
-    """Parse the body of a response. Nearly valid JSON is repaired.
+    """Parse the body of a response. Nearly valid JSON is repaired: control characters, NaN, half an emoji, bad UTF-8.
 
     A `null` cursor is the documented end. So is an empty text here: it would request the first page again.
-
-    Args:
-        body: The body.
-        status: The HTTP status. 204 is an empty page.
 
     Raises:
         InvalidPageError: If the body is not JSON, has a sign of an error, or is not all of a page.
@@ -137,23 +129,23 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
     try:
         answer, text, has_lost_text = _parsed(body)
         fields: dict[str, msgspec.Raw] = answer if isinstance(answer, dict) else {}
-        beside = {name: _any.decode(value) for name, value in fields.items() if name in BESIDE}
         data = _parts.decode(fields.get(DATA, b"null"))
+        cursor = _any.decode(fields.get(CURSOR, b"null"))
+        total = _any.decode(fields.get("total", b"null"))
+        sign = _sign_of_failure(fields, has_records=bool(data), has_cursor=bool(cursor))
     except msgspec.DecodeError:
         msg = "the response is not JSON" if body.strip() else "the response is empty"
         raise InvalidPageError(msg) from None
     except RecursionError:
         msg = f"the response {NESTED_TOO_DEEPLY}"
         raise UnusableRecordError(msg) from None
-    cursor, total = beside.get(CURSOR), beside.get("total")
-    if data is None and cursor is None and not fields.keys().isdisjoint({DATA, CURSOR}):
-        data = []
-    if sign := _sign_of_failure(beside, has_records=isinstance(data, list) and bool(data)):
+    if sign:
         msg = f"the response is not a whole page, as its `{sign}` says"
         raise InvalidPageError(msg)
+    if data is None and cursor is None and fields.keys() & {DATA, CURSOR}:
+        data = []
     if not isinstance(data, list):
-        keys = field_names(fields) or "none"
-        msg = f"the response is JSON, but not a page: it has no list `{DATA}`; its keys: {keys}"
+        msg = f"the response is JSON, but not a page: no list `{DATA}`; its keys: {field_names(fields) or 'none'}"
         raise UnknownShapeError(msg)
     if not isinstance(cursor, str | int | None) or isinstance(cursor, bool):
         msg = f"the `{CURSOR}` in the response is not text, so the next page cannot be requested"
@@ -175,18 +167,28 @@ def _parsed(body: bytes) -> tuple[Any, bytes, bool]:
         str(body, "utf-8")  # the parser does not check what stays JSON
         return _parts.decode(body), body, False
     except (UnicodeDecodeError, msgspec.DecodeError):
-        text, has_lost_text = repaired(body)
-        return _parts.decode(text), text, has_lost_text
+        plain = body.removeprefix(codecs.BOM_UTF8)
+        whole = _escapes.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], plain)
+        text = whole.decode("utf-8", "replace").encode()
+        repaired = _strings_and_nan.sub(_as_json, text)
+        return _parts.decode(repaired), repaired, text != plain
 
 
-def _sign_of_failure(beside: Mapping[str, Any], *, has_records: bool) -> str | None:
+def _as_json(found: re.Match[bytes]) -> bytes:
+    """Escape the control characters of a string; replace NaN by a number that is too large for any target."""
+    if not found[0].startswith(b'"'):
+        return b"1e99999999999999999999"
+    return _control_characters.sub(lambda character: rb"\u%04x" % ord(character[0]), found[0])
+
+
+def _sign_of_failure(fields: Mapping[str, msgspec.Raw], *, has_records: bool, has_cursor: bool) -> str | None:
     """Return the key beside the records that says that the request failed, or that records are missing."""
-    signs = dict(FAILURES)
-    if not beside.get(CURSOR):
-        signs |= MORE
-    if not has_records and not any(_is_fine(beside.get(name)) for name in (*MESSAGES, *FAILURES)):
-        signs |= MESSAGES
-    return next((name for name, is_sign in signs.items() if is_sign(beside.get(name))), None)
+    short = {name: _any.decode(value) for name, value in fields.items() if name.casefold() in BESIDE}
+    said = {name: f"{name}={value}".casefold() for name, value in short.items()}
+    signs = NOT_WHOLE if has_cursor else NOT_WHOLE | NOT_THE_END
+    texts = ERRORS if has_records or WHOLE & {*said.values()} else ERRORS | MESSAGES
+    found = (name for name in short if said[name] in signs or (name.casefold() in texts and short[name]))
+    return next(found, None)
 
 
 def _is_plain(body: bytes) -> bool:

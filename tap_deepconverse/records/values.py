@@ -1,8 +1,4 @@
-"""Converts values to the type of their column, without loss. Pure.
-
-The API documents few types, and no form of its times but Unix seconds. A target rejects or damages a value that does
-not fit its column.
-"""
+"""Converts values to the type of their column, without loss: a target rejects or damages a value that does not fit."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,8 +15,7 @@ from singer_sdk.singerlib.json import serialize_json
 Converter = Callable[[Any, list[str]], Any]
 
 NOT_THE_TYPE = "not of the type of its column"
-MOST_DIGITS = 300
-"""Largest number of digits before the point, for a column of numbers."""
+MOST_DIGITS = 300  # before the point, for a column of numbers
 ID = "id"
 """Format of a column of ids, beside those of JSON Schema."""
 
@@ -34,15 +29,11 @@ _SIXTY = [f"{number:02d}" for number in range(60)]
 _digits = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
-# --- Times ---
-
-
 def parse_time(value: object) -> datetime:
-    """Parse a time in any common format, as an aware datetime in UTC.
+    """Parse a time as an aware datetime in UTC: ISO 8601, or Unix time in seconds or a smaller unit.
 
-    The formats are: Unix time in seconds, milliseconds, microseconds or nanoseconds (the size shows which), as a
-    number or as text, with or without a fraction; ISO 8601, where a missing offset means UTC; and both in a document
-    database's form, `{"$date": …}` (milliseconds) or `{"$numberLong": "…"}`. Digits below a microsecond are cut off.
+    Numbers may be text. A document database's form is understood: `{"$date": …}` (milliseconds), `{"$numberLong": …}`.
+    Digits below a microsecond are cut off.
 
     Raises:
         ValueError: If the value is not a time. The message does not hold the value.
@@ -70,25 +61,18 @@ def parse_iso(text: str) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """Return an aware datetime as RFC 3339 in UTC: 2025-04-15T20:57:45.000000+00:00.
-
-    The width is fixed, so that text sorts by time: the SDK compares bookmarks as strings.
-    """
+    """Return an aware datetime in UTC with a fixed width, as the SDK compares bookmarks as strings."""
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def format_seconds(seconds: int) -> str:
     """Return whole Unix seconds as `format_time` does, but faster: many records share the same hours."""
-    hour, rest = divmod(seconds, 3600)
-    return f"{_hour(hour)}{_SIXTY[rest // 60]}:{_SIXTY[rest % 60]}.000000+00:00"
+    return f"{_hour(seconds // 3600)}{_SIXTY[seconds // 60 % 60]}:{_SIXTY[seconds % 60]}.000000+00:00"
 
 
 @lru_cache(maxsize=1 << 14)
 def _hour(hour: int) -> str:
     return (_EPOCH + timedelta(hours=hour)).isoformat()[:14]
-
-
-# --- Columns ---
 
 
 def unwrapped(value: Any) -> Any:
@@ -105,45 +89,41 @@ def types_of(schema: Mapping[str, Any]) -> list[str]:
 
 
 def converter_for(schema: Mapping[str, Any]) -> Converter:
-    """Return what converts values to a property of a JSON schema.
+    """Return what converts values to a property of a JSON schema: a function of a value and a list of faults.
 
-    Of several types, a value gets the one that it has already, else text if that is among them, else the first.
-
-    Returns:
-        A function of a value and a list of faults. What cannot be converted becomes null, of a list or an object only
-        that part, and the list gets the reason.
+    Of several types, a value gets the one that it has already, else text if that is among them, else the first. What
+    cannot be converted becomes null, of a list or an object only that part, and the list of faults gets the reason.
     """
-    converters = [(TYPES[kind], _converter_for_type(kind, schema)) for kind in TYPES if kind in types_of(schema)]
-    if not converters:  # such as `anyOf`: the author of the schema accepts any value
+    types = types_of(schema)
+    ways = [(TYPES[kind], make(schema)) for kind, make in CONVERTERS.items() if kind in types]
+    if not ways:  # such as `anyOf`: the author of the schema accepts any value
         return lambda value, _: value
-    fallback = converters[0][1]
-    if len(converters) == 1:
-        return fallback
+    first = ways[0][1]
 
     def convert(value: Any, faults: list[str]) -> Any:
-        fitting = (convert for python_type, convert in converters if isinstance(value, python_type))
-        return next(fitting, fallback)(value, faults)
+        if value is None:
+            return None
+        way = first if len(ways) == 1 else next((way for kind, way in ways if isinstance(value, kind)), first)
+        try:
+            return way(value, faults)
+        except (msgspec.ValidationError, ValueError) as error:
+            faults.append(str(error) if isinstance(error, ValueError) else NOT_THE_TYPE)
+            return None
 
     return convert
 
 
-def _converter_for_type(kind: str, schema: Mapping[str, Any]) -> Converter:
-    if kind == "array":
-        items = schema.get("items")
-        item = converter_for(items if isinstance(items, dict) else {})
-        return lambda value, faults: None if value is None else [item(each, faults) for each in _as_list(value)]
-    if kind == "object":
-        return _converter_for_object(schema)
-    return _or_null(FORMATS.get(schema.get("format", ""), _as_text) if kind == "string" else SCALARS[kind])
+def _to_list(schema: Mapping[str, Any]) -> Converter:
+    items = schema.get("items")
+    item = converter_for(items if isinstance(items, dict) else {})
+    return lambda value, faults: [item(each, faults) for each in (value if isinstance(value, list) else [value])]
 
 
-def _converter_for_object(schema: Mapping[str, Any]) -> Converter:
+def _to_object(schema: Mapping[str, Any]) -> Converter:
     inner = {name: converter_for(each) for name, each in schema.get("properties", {}).items()}
     is_closed = bool(inner) and schema.get("additionalProperties") is False
 
     def convert_parts(value: Any, faults: list[str]) -> Any:
-        if value is None:
-            return None
         parts = value if isinstance(value, dict) else {"value": value}
         kept = {name: part for name, part in parts.items() if name in inner} if is_closed else parts
         return kept | {name: convert(kept[name], faults) for name, convert in inner.items() if name in kept}
@@ -151,39 +131,22 @@ def _converter_for_object(schema: Mapping[str, Any]) -> Converter:
     return convert_parts
 
 
-def _or_null(convert: Callable[[Any], Any]) -> Converter:
-    def convert_or_null(value: Any, faults: list[str]) -> Any:
-        try:
-            return None if value is None else convert(value)
-        except msgspec.ValidationError:
-            faults.append(NOT_THE_TYPE)
-        except ValueError as error:
-            faults.append(str(error))
-        return None
-
-    return convert_or_null
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _as_text(value: Any) -> str:
+def _as_text(value: Any, *_: object) -> str:
     return value if isinstance(value, str) else serialize_json(value, ensure_ascii=False)
 
 
-def _as_id(value: Any) -> str | None:
+def _as_id(value: Any, *_: object) -> str | None:
     identity = unwrapped(value)
     return None if identity is None else _as_text(identity)
 
 
-def _as_time(value: Any) -> str:
+def _as_time(value: Any, *_: object) -> str:
     if type(value) is int and 0 <= value < LATEST_SECONDS:  # the documented form, by the fastest way
         return format_seconds(value)
     return format_time(parse_time(value))
 
 
-def _as_number(value: Any) -> int | Decimal:
+def _as_number(value: Any, *_: object) -> int | Decimal:
     number = msgspec.convert(unwrapped(value), Decimal, strict=False)
     if not number.is_finite() or number.adjusted() > MOST_DIGITS:
         raise ValueError(NOT_THE_TYPE)
@@ -191,15 +154,18 @@ def _as_number(value: Any) -> int | Decimal:
 
 
 TYPES = {"string": str, "boolean": bool, "integer": int, "number": int | float | Decimal, "array": list, "object": dict}
-"""The Python types of each type of JSON Schema. Text first: a value that is of no type becomes text where it may."""
-SCALARS: dict[str, Callable[[Any], Any]] = {
-    "boolean": partial(msgspec.convert, type=bool, strict=False),
-    "integer": lambda value: msgspec.convert(_as_number(value), int),
-    "number": _as_number,
-}
-FORMATS: dict[str, Callable[[Any], Any]] = {
+"""The Python types of each type of JSON Schema."""
+FORMATS: dict[str, Converter] = {
     ID: _as_id,
     "date-time": _as_time,
-    "date": lambda value: _as_time(value)[: len("2026-01-01")],
+    "date": lambda value, _: _as_time(value)[: len("2026-01-01")],
 }
-"""What converts to a type, and to a format of text."""
+CONVERTERS: dict[str, Callable[[Mapping[str, Any]], Converter]] = {
+    "string": lambda schema: FORMATS.get(schema.get("format", ""), _as_text),
+    "boolean": lambda _: lambda value, _: msgspec.convert(value, bool, strict=False),
+    "integer": lambda _: lambda value, _: msgspec.convert(_as_number(value), int),
+    "number": lambda _: _as_number,
+    "array": _to_list,
+    "object": _to_object,
+}
+"""What makes a converter to a type. Text first: a value that is of no type becomes text where it may."""

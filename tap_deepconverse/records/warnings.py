@@ -55,7 +55,7 @@ class UndocumentedFields:
         self._lines = 0
 
     def notice(self, fields: Collection[str]) -> None:
-        """Log those undocumented fields of a record that are new."""
+        """Log those undocumented fields of a record that are new, in the first few records that have some."""
         if self._known.issuperset(fields) or self._lines >= MOST_NAMED:
             return
         self._lines += 1
@@ -64,16 +64,14 @@ class UndocumentedFields:
         line = f"the API sends fields that its documentation does not name ({field_names(new)}); they are {self._where}"
         senders = {name for name in new if _sender.search(name)}
         hint = f"; {field_names(senders)} may be the sender that the documentation promises" if senders else ""
-        more = "; further fields are not logged" if self._lines == MOST_NAMED else ""
-        self._logger.info("Stream '%s': %s `%s`%s%s", self._stream, line, ADDITIONAL, hint, more)
+        self._logger.info("Stream '%s': %s `%s`%s", self._stream, line, ADDITIONAL, hint)
 
     def drop(self, column: str) -> None:
         """Warn that a documented field has data, but the catalog has no column for it."""
         if column not in self._dropped:
             self._dropped.add(column)
-            what = f"the catalog has no column `{column}`, so its data is left out"
-            fix = "if that is not on purpose, make a new catalog with `--discover`"
-            self._logger.warning("Stream '%s': %s; %s", self._stream, what, fix)
+            what = f"no column `{column}`, so its data is left out; to get it, use the catalog of a new `--discover`"
+            self._logger.warning("Stream '%s': the catalog has %s", self._stream, what)
 
 
 def is_field_name(name: str) -> bool:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -75,11 +74,6 @@ def test_a_unix_time_is_read_in_any_unit(moment: datetime, units_per_second: int
     assert parse_time(f"{number:f}" if as_text else number) == moment
 
 
-@given(moments, moments)
-def test_texts_sort_as_the_moments_do(one: datetime, other: datetime) -> None:
-    assert (format_time(one) < format_time(other)) == (one < other)
-
-
 @given(moments, st.integers(-14 * 60, 14 * 60))
 def test_one_format_whatever_the_offset(moment: datetime, minutes: int) -> None:
     assert format_time(moment.astimezone(timezone(timedelta(minutes=minutes)))) == format_time(moment)
@@ -102,12 +96,6 @@ def converted(value: Any, **schema: Any) -> tuple[Any, bool]:
     """A value as a column has it, and whether all of it could be converted."""
     faults: list[str] = []
     return converter_for(schema)(value, faults), not faults
-
-
-@given(anything)
-def test_text_stays_and_all_else_is_json_that_reads_the_same(value: Any) -> None:
-    text, _ = converted(value, type="string")
-    assert text == value if isinstance(value, str | None) else json.loads(text) == value
 
 
 @pytest.mark.parametrize(
