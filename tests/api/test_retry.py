@@ -259,3 +259,14 @@ def test_a_limit_that_is_over_within_seconds_is_no_warning(
     Endpoint().fails(*failures)
     assert len(warned(caplog)) == warnings
     assert {record.levelname for record in caplog.records} >= {"INFO" if warnings != 2 else "WARNING"}
+
+
+def test_it_is_said_when_a_run_gives_up_only_where_it_waits_for_so_long(caplog: pytest.LogCaptureFixture) -> None:
+    endpoint = Endpoint()
+    endpoint.fails()
+    endpoint.fails(APIError("refused", "403"))
+    endpoint.time.seconds += 100
+    endpoint.fails(failure())
+    refused, _, down, _ = warned(caplog)
+    assert refused == "Bot: refused; retrying in 1.0 s (attempt 2)"
+    assert "(attempt 2), until about " in down
