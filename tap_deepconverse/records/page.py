@@ -145,7 +145,8 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
     if data is None and cursor is None and fields.keys() & {DATA, CURSOR}:
         data = []
     if not isinstance(data, list):
-        msg = f"the response is JSON, but not a page: no list `{DATA}`; its keys: {field_names(fields) or 'none'}"
+        keys = field_names(fields) or "none"
+        msg = f"the response is JSON, but not a page: it has no list `{DATA}`; its keys: {keys}"
         raise UnknownShapeError(msg)
     if not isinstance(cursor, str | int | None) or isinstance(cursor, bool):
         msg = f"the `{CURSOR}` in the response is not text, so the next page cannot be requested"

@@ -160,7 +160,7 @@ def test_half_a_page_is_no_page(says: dict[str, Any], records: list[Any]) -> Non
     assert "secret" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("says", [{"message": "Forbidden"}, {"Message": "no"}, {"detail": "no"}])
+@pytest.mark.parametrize("says", [{"message": "Forbidden"}, {"Message": "no"}, {"MESSAGE": "no"}, {"detail": "no"}])
 def test_a_message_counts_where_there_are_no_records(says: dict[str, Any]) -> None:
     for body in (says, {"data": [], "cursor": None, **says}):
         with pytest.raises(InvalidPageError, match="not a whole page"):
