@@ -33,7 +33,8 @@ NOT_WHOLE = {f"{name}={word}" for name in ("success", "ok", "status") for word i
 NOT_WHOLE |= {"status=failure", "timed_out=true", "partial=true"}
 NOT_THE_END = {"hasmore=true", "has_more=true"}
 """The same, where there is no cursor."""
-WHOLE = {f"{name}={word}" for name in ("success", "ok", "status", "message") for word in ("true", "ok", "success")}
+FINE = ("true", "ok", "success", "200")
+WHOLE = {f"{name}={word}" for name in ("success", "ok", "status", "message") for word in FINE}
 ERRORS = {"error", "errors"}
 MESSAGES = {"message", "detail"}
 """Keys with the reason of an error where there are no records, and nothing says that all is well."""
