@@ -89,7 +89,7 @@ class Conformer:
             for field, what in problems:
                 name = f"`{field}` of {name_of_record(record['_id'])} (record {position} of {place})"
                 self.warnings.warn(
-                    f"values in `{field.partition('.')[0]}` that are null", f"{name} {what} null in the target"
+                    f"values in `{field.partition('.')[0]}` that became null", f"{name} {what} null in the target"
                 )
             problems.clear()
             yield record
