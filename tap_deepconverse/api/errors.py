@@ -57,6 +57,7 @@ class StoppedError(FatalAPIError):
     """The sync is over, so no more requests may be sent."""
 
 
+FUTURE = re.compile(r"\b(future|ahead)\b", re.IGNORECASE)
 CUT_SHORT = (requests.ReadTimeout, requests.exceptions.ChunkedEncodingError)
 TRANSIENT = (RetriableAPIError, requests.ConnectionError, *CUT_SHORT)
 # In the reason of an error of the connection: a port without TLS, a certificate, a proxy that refuses.
@@ -108,7 +109,7 @@ def raise_for_status(response: requests.Response, key: str) -> None:
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         error = PageTooLargeError
         msg = f"the page is too large for the API ({said})"
-    elif (now := _date_in(response, "Date")) and re.search(r"\b(future|ahead)\b", reason, re.IGNORECASE):
+    elif (now := _date_in(response, "Date")) and (_ends_after(now, response) or re.search(FUTURE, reason)):
         msg = f"the API does not accept the request ({said}); check this machine's clock"
         raise FutureEndError(msg, now)
     elif "cursor" in parse_qs(urlsplit(response.url).query):
@@ -118,6 +119,12 @@ def raise_for_status(response: requests.Response, key: str) -> None:
         check = "this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`"
         msg = f"the API does not accept the request ({said}); check {check}"
     raise error(msg, str(status))
+
+
+def _ends_after(now: datetime, response: requests.Response) -> bool:
+    """Return whether the window that was asked for ends after the server's time: whatever the API's words are."""
+    (end,) = parse_qs(urlsplit(response.url).query).get("end_time", ["0"])
+    return end.isdecimal() and int(end) > now.timestamp()
 
 
 def describe(error: BaseException) -> str:

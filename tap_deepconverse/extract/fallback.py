@@ -35,6 +35,8 @@ UNREADABLE = (CursorRejectedError, EndlessPagesError, MissingRecordsError, PageT
 
 SHORTEST = 10
 """Records. A shorter page is not taken for full: some APIs filter their pages after they have cut them."""
+A_ROUND_NUMBER = 1000
+"""Records. Where an API returns so many to a query at most, or a multiple, the last page need not be a full one."""
 
 
 @dataclass
@@ -83,9 +85,10 @@ class FullPage:
             msg = f"a page of {held} records has no `cursor` (its keys: {page.keys}), so more may follow"
             raise MissingRecordsError(msg)
         is_most = records == self.most or not is_of_usual_size  # else the API has returned more to another query
-        if len(reading.sizes) > 1 and len(set(reading.sizes)) == 1 and held and is_long and is_most:
-            pages = len(reading.sizes)
-            msg = f"the last of {pages} pages is full, so the API may return at most {records} records a query"
+        pages = len(reading.sizes)
+        ends_full = len(set(reading.sizes)) == 1 and (pages > 1 or (is_full and is_of_usual_size))
+        if held and is_long and is_most and (ends_full or records % A_ROUND_NUMBER == 0):
+            msg = f"page {pages} ends the window, but the API may return at most {records} records a query"
             raise MissingRecordsError(msg)
 
 
