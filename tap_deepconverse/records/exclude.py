@@ -23,7 +23,7 @@ def bad_names(names: Collection[str], columns: Mapping[str, Collection[str]]) ->
         *longer, rest = _readings(name, columns)
         if not rest or "*" in rest[:-1]:
             yield f"`exclude_metadata` names '{name}', but a name needs text, with `*` at its end only."
-        elif rest in known and not any(each.partition(".")[0] in COLUMNS for each in longer):
+        elif rest.partition(".")[0] in known and not any(each.partition(".")[0] in COLUMNS for each in longer):
             instead = f"leave it out with `select`, or, for a parameter of that name, write `{METADATA}.{rest}`"
             yield f"`exclude_metadata` names '{name}', which is a column: {instead}."
 

@@ -28,16 +28,19 @@ CURSOR = "cursor"
 
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
 
-# A key beside the records and its value, in lower case: which say that the page is not whole, or that it is.
-NOT_WHOLE = {f"{name}={word}" for name in ("success", "ok", "status") for word in ("false", "error", "fail", "failed")}
-NOT_WHOLE |= {"status=failure", "timed_out=true", "partial=true"}
-NOT_THE_END = {"hasmore=true", "has_more=true"}
+# A key beside the records, as `_plain` has it, and its value: these say that the page is not whole, or that it is.
+FAILED = ("false", "0", "error", "fail", "failed", "failure")
+NOT_WHOLE = {f"{name}={word}" for name in ("success", "ok", "status") for word in FAILED}
+NOT_WHOLE |= {f"{name}={status}" for name in ("status", "statuscode") for status in range(400, 600)}
+NOT_WHOLE |= {"timedout=true", "partial=true", "iserror=true"}
+NOT_THE_END = {f"{name}=true" for name in ("hasmore", "hasnext", "hasnextpage", "truncated", "incomplete")}
 """The same, where there is no cursor."""
 FINE = ("true", "ok", "success", "200")
 WHOLE = {f"{name}={word}" for name in ("success", "ok", "status", "message") for word in FINE}
-ERRORS = {"error", "errors"}
+ERRORS = {"error", "errors", "errormessage"}
 MESSAGES = {"message", "detail"}
 """Keys with the reason of an error where there are no records, and nothing says that all is well."""
+TOTALS = {"total", "totalcount"}
 
 BESIDE = {each.partition("=")[0] for each in NOT_WHOLE | NOT_THE_END | WHOLE | ERRORS | MESSAGES}
 
@@ -132,7 +135,7 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
         fields: dict[str, msgspec.Raw] = answer if isinstance(answer, dict) else {}
         data = _parts.decode(fields.get(DATA, b"null"))
         cursor = _any.decode(fields.get(CURSOR, b"null"))
-        total = _any.decode(fields.get("total", b"null"))
+        totals = [_any.decode(value) for name, value in fields.items() if _plain(name) in TOTALS]
         sign = _sign_of_failure(fields, has_records=bool(data), has_cursor=bool(cursor))
     except msgspec.DecodeError:
         msg = "the response is not JSON" if body.strip() else "the response is empty"
@@ -156,7 +159,7 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
         data=data,
         cursor=None if cursor is None else str(cursor) or None,
         names=frozenset(fields),
-        total=total if type(total) is int else None,
+        total=max(totals, default=None),
         size=len(body),
         has_lost_text=has_lost_text,
         is_plain=_is_plain(text.rstrip()),
@@ -183,13 +186,18 @@ def _as_json(found: re.Match[bytes]) -> bytes:
     return _control_characters.sub(lambda character: rb"\u%04x" % ord(character[0]), found[0])
 
 
+def _plain(name: str) -> str:
+    """Return a key without what differs by fashion: `timed_out` and `timedOut` are the same."""
+    return name.casefold().replace("_", "")
+
+
 def _sign_of_failure(fields: Mapping[str, msgspec.Raw], *, has_records: bool, has_cursor: bool) -> str | None:
     """Return the key beside the records that says that the request failed, or that records are missing."""
-    short = {name: _any.decode(value) for name, value in fields.items() if name.casefold() in BESIDE}
-    said = {name: f"{name}={value}".casefold() for name, value in short.items()}
+    short = {name: _any.decode(value) for name, value in fields.items() if _plain(name) in BESIDE}
+    said = {name: f"{_plain(name)}={str(value).casefold()}" for name, value in short.items()}
     signs = NOT_WHOLE if has_cursor else NOT_WHOLE | NOT_THE_END
     texts = ERRORS if has_records or WHOLE & {*said.values()} else ERRORS | MESSAGES
-    found = (name for name in short if said[name] in signs or (name.casefold() in texts and short[name]))
+    found = (name for name in short if said[name] in signs or (_plain(name) in texts and short[name]))
     return next(found, None)
 
 

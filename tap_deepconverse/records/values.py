@@ -39,6 +39,8 @@ def parse_time(value: object) -> datetime:
         ValueError: If the value is not a time. The message does not hold the value.
     """
     plain = unwrapped(value)
+    if isinstance(plain, datetime):  # which a stream map makes
+        return plain.replace(tzinfo=plain.tzinfo or UTC)
     try:
         if isinstance(plain, str) and not _digits.fullmatch(plain.strip()):
             return parse_iso(plain.strip().upper())

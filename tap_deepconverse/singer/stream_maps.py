@@ -50,13 +50,21 @@ def _problems(name: str, details: Mapping[str, Any], fields: Mapping[str, Collec
     if not streams:
         yield f"`stream_maps` names '{source}', but the streams are {' and '.join(fields)}."
     known = {field for stream in streams for field in fields[stream]}
+    kept = {field.casefold(): field for field in known - details.keys()} if "__else__" not in details else {}
     for field, expression in details.items():
         if field.startswith("__") and field not in OPERATORS:
             yield f"`stream_maps` for '{name}' has '{field}', but the operators are {', '.join(OPERATORS)}."
+        elif field == sdk.MAPPER_FILTER_OPTION and expression is None:
+            yield f"`{field}` in `stream_maps` for '{name}' is null, so it would leave nothing out."
         elif streams and expression in REMOVED and field not in {*OPERATORS, *known}:
             yield (
                 f"`stream_maps` removes '{field}' from '{' and '.join(streams)}', which is not a field of it (case "
                 "counts). Undocumented fields are inside `additional_fields`: name it in `exclude_metadata`."
+            )
+        elif field not in known and (original := kept.get(field.partition(".")[0].casefold())):
+            yield (
+                f"`stream_maps` for '{name}' makes '{field}' beside '{original}', which would leave as it is: write "
+                f"'{original}' (case counts, and there is no path into a field), or remove it as well."
             )
 
 
@@ -121,7 +129,7 @@ class CheckedMap(sdk.StreamMap):
                     what = f"`stream_maps` makes a value of `{name}` that does not fit the column, and is null"
                     logger.warning("%s: %s; further ones are not logged", place, what)
         for key in self.transformed_key_properties or ():
-            if mapped.get(key) is None:
+            if mapped.get(key) in {None, ""}:
                 msg = f"{place}: `stream_maps` makes `{key}` null, which is a key."
                 raise FatalSyncError(msg)
         return mapped

@@ -32,7 +32,7 @@ EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL_
         ({"conversations": {"metadata": "__NULL__", "new": "startTime", "__else__": None}, "messages": None}, None),
         ({"__else__": None, "*s": {"metadata": "__NULL__"}}, None),
         ({"masked": {"__source__": "messages", "outMsg": None}}, None),
-        ({"messages": {"outmsg": "outMsg"}}, None),
+        ({"messages": {"outmsg": "outMsg", "outMsg": None}}, None),
         ({"messages": {"__alias__": "said", "__filter__": "outMsg", "__key_properties__": ["_id"]}}, None),
         ({"messages": {"rating": "__NULL__", "__else__": None}}, NOT_A_FIELD),
         ({"conversation": {"metadata": None}}, NO_STREAM),
