@@ -159,7 +159,7 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
         data=data,
         cursor=None if cursor is None else str(cursor) or None,
         names=frozenset(fields),
-        total=max(totals, default=None),
+        total=max((total for total in totals if type(total) is int), default=None),
         size=len(body),
         has_lost_text=has_lost_text,
         is_plain=_is_plain(text.rstrip()),
