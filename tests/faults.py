@@ -258,9 +258,7 @@ class Seen:
             at_once = "" if "retrying in" in said or "again" in said else " at once"
             return f"{how}{at_once}; next run complete"
         if "in halves" in said:
-            return "read in smaller pages; complete"
-        if "from its beginning" in said:
-            return "window read again; complete"
+            return f"read in {'smaller pages' if 'in pages of' in said else 'halves'}; complete"
         return "retried; complete" if "retrying in" in said else "emitted; complete"
 
 
