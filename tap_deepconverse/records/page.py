@@ -29,8 +29,9 @@ CURSOR = "cursor"
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
 
 # A key beside the records, as `_plain` has it, and its value: these say that the page is not whole, or that it is.
-FAILED = ("false", "0", "error", "fail", "failed", "failure")
+FAILED = ("false", "error", "fail", "failed", "failure")
 NOT_WHOLE = {f"{name}={word}" for name in ("success", "ok", "status") for word in FAILED}
+NOT_WHOLE |= {"success=0", "ok=0"}  # a status of 0 may be that of a success
 NOT_WHOLE |= {f"{name}={status}" for name in ("status", "statuscode") for status in range(400, 600)}
 NOT_WHOLE |= {"timedout=true", "partial=true", "iserror=true"}
 NOT_THE_END = {f"{name}=true" for name in ("hasmore", "hasnext", "hasnextpage", "truncated", "incomplete")}

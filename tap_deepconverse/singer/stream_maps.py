@@ -129,7 +129,7 @@ class CheckedMap(sdk.StreamMap):
                     what = f"`stream_maps` makes a value of `{name}` that does not fit the column, and is null"
                     logger.warning("%s: %s; further ones are not logged", place, what)
         for key in self.transformed_key_properties or ():
-            if mapped.get(key) in {None, ""}:
+            if mapped.get(key) in (None, ""):
                 msg = f"{place}: `stream_maps` makes `{key}` null, which is a key."
                 raise FatalSyncError(msg)
         return mapped

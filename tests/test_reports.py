@@ -1,0 +1,264 @@
+"""What public reports about other connectors found, tried on this one: the kinds that no other test shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import request
+from singer_sdk.exceptions import FatalAPIError
+
+from sandbox.archive import DAY, Archive
+from sandbox.faults import EveryNth, asked, closes, error, half_of_the_records, nothing_but, page
+from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import NOW
+from tests.support import Collector, command, config_for, lost, patience, run_into, sync
+
+if TYPE_CHECKING:
+    from flask import Response
+
+    from sandbox.faults import Fault
+    from tests.conftest import Serve, WriteJson
+    from tests.support import Json
+
+SPAN: dict[str, Any] = {"start_date": "2026-09-01", "end_date": "2026-09-23"}
+
+
+def problems(log: str) -> list[str]:
+    """The warnings and the errors of a log."""
+    return [line for line in log.splitlines() if "| WARNING " in line or "| ERROR " in line]
+
+
+def catalog(**changes: Any) -> Json:
+    """The discovered catalog; `changes` are keys of the entry of the conversations."""
+    made: Json = TapDeepConverse(validate_config=False).catalog_dict
+    (entry,) = [entry for entry in made["streams"] if entry["tap_stream_id"] == "conversations"]
+    entry |= changes
+    return made
+
+
+# --- A protection that protects nothing ---
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"stream_maps": {"conversations": {"__filter__": None}}}, "`__filter__` in `stream_maps` for 'conversations'"),
+        ({"stream_maps": {"conversations": {"MetaData": "'x'"}}}, "makes 'MetaData' beside 'metadata'"),
+        ({"stream_maps": {"messages": {"userInput.email": "'x'"}}}, "'userInput.email' beside 'userInput'"),
+        ({"stream_maps": {"conversations": {"metadata": "None", "_id": "''"}}}, "makes `_id` null, which is a key"),
+        ({"exclude_metadata": ["userInput.email"]}, "names 'userInput.email', which is a column"),
+        ({"exclude_metadata": ["$.messages.outMsg.text"]}, "write `metadata.outmsg.text`"),
+    ],
+)
+def test_what_is_masked_in_name_only_is_refused(
+    serve: Serve, write_json: WriteJson, settings: dict[str, Any], said: str
+) -> None:
+    _, url = serve()
+    done = command("--config", write_json(config_for(url, **SPAN, **settings)))
+    assert done.status == 1
+    assert said in problems(done.log)[-1]
+    assert not done.records("conversations")
+
+
+def test_names_to_exclude_are_understood_or_told_of_at_the_end(
+    serve: Serve, archive: Archive, write_json: WriteJson
+) -> None:
+    """A name that one stream has and the other has not is no warning."""
+    for message in archive.messages["bot"].values():
+        message |= {"metadata": {"own": 1, "kept": 2}, "sender": "Kim"}
+    _, url = serve()
+    understood = [
+        " __SYS_userip ",
+        "conversations.metadata.origin",
+        "$.metadata.browser_userMeta.email",
+        "OWN",
+        "sender",
+    ]
+    done = command("--config", write_json(config_for(url, exclude_metadata=[*understood, "browser_userMeta.plans"])))
+    assert done.status == 0
+    (warning,) = problems(done.log)
+    assert "'browser_userMeta.plans', which no record of this run has: did you mean 'browser_userMeta.plan'?" in warning
+    for record in done.records("conversations"):
+        assert record["metadata"].keys().isdisjoint({"__sys_userIp", "origin"})
+        assert record["metadata"]["browser_userMeta"].keys() == {"plan"}
+    for record in done.records("messages"):
+        assert record["additional_fields"] == {"metadata": {"kept": 2}}
+
+
+# --- What a catalog says ---
+
+
+@pytest.mark.parametrize(("is_older", "column"), [(True, "locale"), (True, "additional_fields"), (False, "")])
+def test_nothing_is_claimed_of_a_column_that_is_not_there(
+    serve: Serve, archive: Archive, write_json: WriteJson, column: str, *, is_older: bool
+) -> None:
+    for conversation in archive.conversations["bot"].values():
+        conversation["rating"] = 5
+    _, url = serve()
+    made = catalog()
+    for entry in made["streams"]:
+        if is_older:
+            entry["schema"]["properties"].pop(column, None)
+        entry["metadata"] = [each for each in entry["metadata"] if not (is_older and column in each["breadcrumb"])]
+    done = command("--config", write_json(config_for(url)), "--catalog", write_json(made, "catalog.json"))
+    assert done.status == 0
+    assert ("they are in `additional_fields`" in done.log) == (column != "additional_fields")
+    assert [*problems(done.log)] == [line for line in problems(done.log) if f"no column `{column}`" in line]
+    assert ("--discover" in done.log) == (column == "locale")
+
+
+def test_undocumented_fields_come_in_one_order(serve: Serve, archive: Archive, write_json: WriteJson) -> None:
+    names = ["zeta", "alpha", "mid", "beta", "omega"]
+    for conversation in archive.conversations["bot"].values():
+        conversation.update(dict.fromkeys(names, 1))
+    _, url = serve()
+    config = write_json(config_for(url, exclude_metadata=["draft"], **SPAN))
+    for seed in ("1", "2"):
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "tap_deepconverse", "--config", config],
+            capture_output=True, text=True, check=False, env={**os.environ, "PYTHONHASHSEED": seed},
+        )  # fmt: skip
+        assert done.returncode == 0
+        found = re.findall(r'"additional_fields":(\{"[a-z]+":1[^}]*\})', done.stdout)
+        assert found
+        assert {tuple(json.loads(each)) for each in found} == {tuple(names)}
+
+
+# --- What stream maps make ---
+
+
+def test_a_time_that_a_map_makes_is_written_as_the_schema_says(serve: Serve) -> None:
+    _, url = serve()
+    maps = {"began": "datetime.datetime.fromisoformat(startTime)", "day": "datetime.datetime(2025, 1, 1)"}
+    records = sync(config_for(url, stream_maps={"conversations": maps}, **SPAN)).records("conversations")
+    assert [record["began"] for record in records] == [record["startTime"] for record in records]
+    assert {record["day"] for record in records} == {"2025-01-01T00:00:00.000000+00:00"}
+
+
+# --- Readings of the API ---
+
+
+@pytest.mark.parametrize("words", ["end_time must not be in the future", "end_time exceeds the current time"])
+@pytest.mark.parametrize("option", [[], ["--test"]])
+def test_an_end_ahead_of_the_server_s_clock_is_known_whatever_it_says(
+    serve: Serve, write_json: WriteJson, words: str, option: list[str]
+) -> None:
+    now = int(time.time() * 1000)
+    archive = Archive()
+    archive.add_bot("bot", 50, now - 10 * DAY, now - DAY)
+    sandbox, url = serve(archive, refuses_future=True, clock_behind=40)
+    sandbox.fault = lambda answer: error(400, words) if answer.status_code == 400 else answer
+    done = command("--config", write_json(config_for(url, start_date="2026-09-01")), *option)
+    assert done.status == 0
+    assert option or lost(sandbox, done) == []
+    assert option or all(
+        "check this machine's clock" in line and "server's clock" in line for line in problems(done.log)
+    )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        half_of_the_records(timedOut=True, is_last=True),
+        half_of_the_records(hasNext=True, is_last=True),
+        half_of_the_records(truncated=True, is_last=True),
+        half_of_the_records(totalCount=10**6, is_last=True),
+        half_of_the_records(total_count=10**6, is_last=True),
+        half_of_the_records(status=500, is_last=True),
+        half_of_the_records(statusCode=503, is_last=True),
+        half_of_the_records(ok=0, is_last=True),
+        nothing_but(errorMessage="Task timed out after 29.00 seconds"),
+    ],
+)
+def test_a_page_that_says_that_it_is_not_whole_is_asked_for_again(serve: Serve, fault: Fault) -> None:
+    sandbox, url = serve()
+    sandbox.fault = EveryNth(3, fault)
+    with patience(first_wait=0.01, longest_wait=0.05):
+        assert lost(sandbox, sync(config_for(url, page_size=20, **SPAN))) == []
+
+
+def test_a_page_that_goes_on_may_say_so(serve: Serve) -> None:
+    sandbox, url = serve()
+
+    def say(answer: Response) -> Response:
+        whole = answer.get_json()
+        goes_on = whole["cursor"] is not None
+        return page(
+            whole["data"],
+            whole["cursor"],
+            hasMore=goes_on,
+            is_truncated=goes_on,
+            truncated=goes_on,
+            status=0,
+            message="OK",
+        )
+
+    sandbox.fault = say
+    assert lost(sandbox, sync(config_for(url, page_size=20, **SPAN))) == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "page_size", "conversations"),
+    [
+        ({"per_query": 20}, 20, 400),  # no query has a second page
+        ({"per_query": 1000}, 300, 4000),  # the last page of what a query returns is not a full one
+        ({"cursor_seconds": 1e-9}, 20, 400),
+        ({"start_inclusive": False, "per_query": 40}, 20, 400),
+    ],
+)
+def test_what_a_query_does_not_return_others_do(
+    serve: Serve, behaviour: dict[str, Any], page_size: int, conversations: int
+) -> None:
+    archive = Archive(seed=7)
+    archive.add_bot("bot", conversations, NOW - 10 * DAY, NOW)
+    sandbox, url = serve(archive, **behaviour)
+    assert lost(sandbox, sync(config_for(url, page_size=page_size, **SPAN))) == []
+
+
+def test_a_cursor_that_works_once_may_be_lost_with_its_response(serve: Serve) -> None:
+    sandbox, url = serve(cursor="once")
+    sandbox.fault = EveryNth(5, closes)
+    with patience(first_wait=0.01, longest_wait=0.05):
+        assert lost(sandbox, sync(config_for(url, page_size=20, **SPAN))) == []
+
+
+@pytest.mark.parametrize("edges", ["days", "no start_time", "no end_time"])
+def test_an_edge_that_is_not_kept_costs_few_requests(serve: Serve, archive: Archive, edges: str) -> None:
+    needed, url = serve()
+    sync(config_for(url, page_size=20, **SPAN))
+    sandbox, url = serve(archive, edges=edges)
+    writer = Collector()
+    try:
+        run_into(writer, config_for(url, page_size=20, **SPAN))
+    except FatalAPIError:
+        pass
+    else:
+        assert lost(sandbox, writer.output) == []
+    assert len(sandbox.requests) <= 5 * len(needed.requests)
+
+
+@pytest.mark.parametrize(("empty", "is_whole"), [(200, True), (300, False)])
+def test_two_hundred_empty_pages_in_a_row_are_fine(
+    serve: Serve, write_json: WriteJson, empty: int, *, is_whole: bool
+) -> None:
+    sandbox, url = serve()
+    first: dict[tuple[str, str], Response] = {}
+
+    def begin_with_empty_pages(answer: Response) -> Response:
+        window, number = (request.path, asked()["start_time"]), int(asked().get("cursor", 0))
+        if number == 0:
+            first[window] = answer
+        return page([], str(number + 1)) if number < empty else first[window]
+
+    sandbox.fault = begin_with_empty_pages
+    done = command("--config", write_json(config_for(url, start_date="2026-09-20", end_date="2026-09-21")))
+    assert done.status == (0 if is_whole else 1)
+    assert is_whole or "the API returned 250 pages in a row without records" in problems(done.log)[0]
+    assert len(sandbox.requests) < 6 * 250
