@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from sandbox.archive import DAY, Archive
 from sandbox.contract import STREAMS
 from tap_deepconverse.tap import TapDeepConverse
 from tests.leaks import leaks
@@ -20,6 +18,7 @@ from tests.warehouses import program
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sandbox.archive import Archive
     from sandbox.postgres import Database
     from tests.conftest import Serve, WriteJson
 
@@ -35,16 +34,7 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "nulls": {"tap-child": {"stream_maps": NULLS}},
     "excludes": {"tap-child": {"exclude_metadata": [" METADATA.__sys*", "conversations.__sys_userip"]}},
 }
-"""By name, what each sets for an extractor."""
 EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`."
-
-
-@pytest.fixture
-def archive() -> Archive:
-    now = int(time.time() - 60) * 1000
-    archive = Archive(seed=3)
-    archive.add_bot("bot", 30, now - 5 * DAY, now)
-    return archive
 
 
 @pytest.fixture
@@ -66,10 +56,10 @@ def project(serve: Serve, tmp_path: Path, database: Database) -> Folder:
     return project
 
 
-def run(project: Folder, extractor: str, environment: str, **variables: str) -> tuple[int, str]:
-    """Load into the environment's own schema; gives the status and what was said."""
-    project.variables = {**project.variables, **variables, "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": environment}
-    done = project.start(f"meltano --environment={environment} run {extractor} target-postgres")
+def run(project: Folder, extractor: str, environment: str) -> tuple[int, str]:
+    """Load into a schema of the environment's name; gives the status and what was said."""
+    schema = f"TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA={environment}"
+    done = project.start(f"{schema} meltano --environment={environment} run {extractor} target-postgres")
     output, log = done.communicate(timeout=300)
     return done.returncode, log + output
 
@@ -88,13 +78,7 @@ def columns(found: list[dict[str, Any]]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("extractor", "environment"),
-    [
-        ("tap-masked", "dev"),
-        ("tap-child", "masks"),
-        ("tap-child", "masks_of_parent"),
-        ("tap-child", "nulls"),
-        ("tap-nulls", "dev"),
-    ],
+    [("tap-masked", "dev"), ("tap-nulls", "dev"), *zip(["tap-child"] * 3, ENVIRONMENTS, strict=False)],
 )
 def test_a_mask_as_meltano_hands_it_over_masks_or_the_run_fails(
     project: Folder, database: Database, archive: Archive, extractor: str, environment: str
@@ -107,23 +91,14 @@ def test_a_mask_as_meltano_hands_it_over_masks_or_the_run_fails(
         assert tables(database, environment) == []
         return
     conversations, messages = tables(database, environment)
-    hashes = {
-        key: hashlib.sha256(conversation["metadata"]["browser_userMeta"]["email"].encode()).hexdigest()
-        for key, conversation in archive.conversations["bot"].items()
-    }
-    assert {row["_id"]: row["customer"] for row in conversations} == hashes
+    for row in conversations:
+        email = archive.conversations["bot"][row["_id"]]["metadata"]["browser_userMeta"]["email"]
+        assert row["customer"] == hashlib.sha256(email.encode()).hexdigest()
+    assert len(conversations) == len(archive.conversations["bot"])
     assert {len(row["conversationId"]) for row in messages} == {64}
     assert leaks(json.dumps([conversations, messages])) == set()
-    others = {"bot_name", "locale"} if extractor == "tap-child" else set()
-    assert columns(conversations) == {
-        "_id",
-        "startTime",
-        "lastActionAt",
-        "tags",
-        "additional_fields",
-        "customer",
-        *others,
-    }
+    left_out = {"bot_name", "locale"} if extractor == "tap-masked" else set()
+    assert columns(conversations).isdisjoint({"metadata", *left_out})
 
 
 def test_what_an_environment_excludes_beside_an_older_catalog(
@@ -139,8 +114,8 @@ def test_what_an_environment_excludes_beside_an_older_catalog(
             entry["metadata"] += [{"breadcrumb": ["properties", name], "metadata": {"selected": False}}]
         email = ["properties", "metadata", "properties", "browser_userMeta"]
         entry["metadata"] += [{"breadcrumb": email, "metadata": {"selected": False}}]
-    variables = {"TAP_CHILD__CATALOG": str(write_json(catalog, "catalog.json"))}
-    status, log = run(project, "tap-child", "excludes", **variables)
+    project.variables = {**project.variables, "TAP_CHILD__CATALOG": str(write_json(catalog, "catalog.json"))}
+    status, log = run(project, "tap-child", "excludes")
     assert status == 0, log
     for name in ("locale", "outMsg"):
         assert f"the catalog has no column `{name}`" in log

@@ -33,9 +33,6 @@ def problems(log: str) -> list[str]:
     return [line for line in log.splitlines() if "| WARNING " in line or "| ERROR " in line]
 
 
-# --- A protection that protects nothing ---
-
-
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -82,9 +79,6 @@ def test_names_to_exclude_are_understood_or_told_of_at_the_end(
         assert record["additional_fields"] == {"metadata": {"kept": 2}}
 
 
-# --- What a catalog says ---
-
-
 @pytest.mark.parametrize("column", ["", "locale", "additional_fields"])
 def test_nothing_is_claimed_of_a_column_that_is_not_there(
     serve: Serve, archive: Archive, write_json: WriteJson, column: str
@@ -120,18 +114,12 @@ def test_undocumented_fields_come_in_one_order(serve: Serve, archive: Archive, w
         assert {tuple(json.loads(each)) for each in found} == {tuple(names)}
 
 
-# --- What stream maps make ---
-
-
 def test_a_time_that_a_map_makes_is_written_as_the_schema_says(serve: Serve) -> None:
     _, url = serve()
     maps = {"began": "datetime.datetime.fromisoformat(startTime)", "day": "datetime.datetime(2025, 1, 1)"}
     records = sync(config_for(url, stream_maps={"conversations": maps}, **SPAN)).records("conversations")
     assert [record["began"] for record in records] == [record["startTime"] for record in records]
     assert {record["day"] for record in records} == {"2025-01-01T00:00:00.000000+00:00"}
-
-
-# --- Readings of the API ---
 
 
 @pytest.mark.parametrize("words", ["end_time must not be in the future", "end_time exceeds the current time"])
