@@ -314,7 +314,7 @@ def observe(case: Case, concurrency: int) -> str:
         assert all(value == case.odd for value in odd)
     if "at once" in first.outcome and case.every > 1:
         # A bot fails in each stream, and a page of windows before the failed one may still be under way.
-        most = concurrency if first.outcome.startswith("ends the run") else len(STREAMS) * (concurrency + 1)
+        most = concurrency if first.outcome.startswith("the run ends") else len(STREAMS) * (concurrency + 1)
         assert broken.broken <= most
     every = f"1 in {case.every}" if case.every > 1 else "always"
     said = sorted({plainly(line) for line in ([first.error] if first.error else first.said)})

@@ -30,6 +30,10 @@ class MissingRecordsError(Exception):
     """The last page of a window may not be the last. The message says why."""
 
 
+class PerhapsMissingError(MissingRecordsError):
+    """The same, but it may be a coincidence: a window may hold as many records as full pages do."""
+
+
 UNREADABLE = (CursorRejectedError, EndlessPagesError, MissingRecordsError, PageTooLargeError)
 """Errors for which there may be another way."""
 
@@ -89,7 +93,7 @@ class FullPage:
         ends_full = len(set(reading.sizes)) == 1 and (pages > 1 or (is_full and is_of_usual_size))
         if held and is_long and is_most and (ends_full or records % A_ROUND_NUMBER == 0):
             msg = f"page {pages} ends the window, but the API may return at most {records} records a query"
-            raise MissingRecordsError(msg)
+            raise PerhapsMissingError(msg)
 
 
 def fallback(reading: Reading, error: Exception, *, others_come: bool) -> tuple[str, list[Reading]]:

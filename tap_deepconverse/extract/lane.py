@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from tap_deepconverse.api.errors import describe
-from tap_deepconverse.extract.fallback import fallback
+from tap_deepconverse.extract.fallback import PerhapsMissingError, fallback
 from tap_deepconverse.extract.plan import MOST_AHEAD
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Lane:
         how, instead = fallback(reading, error, others_come=self.full.pages > reading.pages_before)
         self.open.remove(reading)
         self.span.planner.read_again(*instead)
-        level = logging.DEBUG if how in self._logged else logging.WARNING
+        level = logging.DEBUG if how in self._logged or isinstance(error, PerhapsMissingError) else logging.WARNING
         self._logged.add(how)
         self._logger.log(level, "%s: %s; reading %s again %s", self.name, describe(error), reading.window, how)
 
