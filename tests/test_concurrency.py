@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +119,10 @@ def test_a_target_that_dies_ends_it_soon(hanging: tuple[Hanging, str], write_jso
     reader, writer = os.pipe()
     with subprocess.Popen([TAP, "--config", config], stdout=writer, stderr=subprocess.PIPE, text=True) as tap:  # noqa: S603
         os.close(writer)
-        os.read(reader, 100)
-        assert hanging[0].hanging.acquire(timeout=SOON)
+        os.set_blocking(reader, False)
+        while not hanging[0].hanging.acquire(timeout=0.05):
+            with suppress(BlockingIOError):
+                os.read(reader, 1 << 16)
         os.close(reader)
         _, said = tap.communicate(timeout=SOON)
     assert tap.returncode == 1
