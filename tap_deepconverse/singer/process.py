@@ -125,9 +125,9 @@ def quiet_libraries() -> None:
 def show_error(sentence: str) -> None:
     """Log an error, and write it to standard error too unless the SDK's own log is there."""
     logger = logging.getLogger(NAME)
+    handlers = logging.getLogger().handlers if logger.hasHandlers() else []
     if logger.hasHandlers():
         logger.error("%s", sentence)
-    handlers = logging.getLogger().handlers
     is_shown = any(isinstance(each.formatter, ConsoleFormatter | StructuredFormatter) for each in handlers)
     if not (is_shown and logger.isEnabledFor(logging.ERROR)):
         with suppress(AttributeError, OSError, ValueError):
