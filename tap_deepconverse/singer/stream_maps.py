@@ -112,11 +112,10 @@ class CheckedMap(sdk.StreamMap):
     @override
     def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
         plain: dict[str, Any] = _json_decoder.decode(_json_encoder.encode(record))
-        place = f"Bot '{record.get('bot_name')}', stream '{self._stream}', {name_of_record(record.get('_id'))}"
         try:
             mapped = self._map.transform(plain)
         except Exception as error:  # noqa: BLE001  an expression may fail in any way
-            msg = f"{place}: `stream_maps` fails: {_reason(error)}."
+            msg = f"{self._place(record)}: `stream_maps` fails: {_reason(error)}."
             raise FatalSyncError(msg) from None
         if mapped is None:
             return None
@@ -127,12 +126,15 @@ class CheckedMap(sdk.StreamMap):
                 if faults and name not in self._warned:
                     self._warned.add(name)
                     what = f"`stream_maps` makes a value of `{name}` that does not fit the column, and is null"
-                    logger.warning("%s: %s; further ones are not logged", place, what)
+                    logger.warning("%s: %s; further ones are not logged", self._place(record), what)
         for key in self.transformed_key_properties or ():
             if mapped.get(key) in (None, ""):
-                msg = f"{place}: `stream_maps` makes `{key}` null, which is a key."
+                msg = f"{self._place(record)}: `stream_maps` makes `{key}` null, which is a key."
                 raise FatalSyncError(msg)
         return mapped
+
+    def _place(self, record: Mapping[str, Any]) -> str:
+        return f"Bot '{record.get('bot_name')}', stream '{self._stream}', {name_of_record(record.get('_id'))}"
 
     @override
     def get_filter_result(self, record: dict[str, Any]) -> bool:
