@@ -144,9 +144,10 @@ class Lane:
         how, instead = fallback(reading, error, others_come=self.full.pages > reading.pages_before)
         self.open.remove(reading)
         self.span.planner.read_again(*instead)
-        is_quiet = isinstance(error, PerhapsMissingError)
-        level = logging.DEBUG if is_quiet or how in self._logged else logging.WARNING
-        self._logged |= set() if is_quiet else {how}
+        level = logging.DEBUG
+        if how not in self._logged and not isinstance(error, PerhapsMissingError):
+            level = logging.WARNING
+            self._logged.add(how)
         self._logger.log(level, "%s: %s; reading %s again %s", self.name, describe(error), reading.window, how)
 
     def fail(self, start: int, error: Exception) -> None:

@@ -125,11 +125,11 @@ def quiet_libraries() -> None:
 def show_error(sentence: str) -> None:
     """Log an error, and write it to standard error too unless the SDK's own log is there."""
     logger = logging.getLogger(NAME)
-    handlers = logging.getLogger().handlers if logger.hasHandlers() else []
-    if logger.hasHandlers():
+    is_logged = logger.hasHandlers() and logger.isEnabledFor(logging.ERROR)
+    if is_logged:
         logger.error("%s", sentence)
-    is_shown = any(isinstance(each.formatter, ConsoleFormatter | StructuredFormatter) for each in handlers)
-    if not (is_shown and logger.isEnabledFor(logging.ERROR)):
+    formatters = [each.formatter for each in logging.getLogger().handlers]
+    if not (is_logged and any(isinstance(each, ConsoleFormatter | StructuredFormatter) for each in formatters)):
         with suppress(AttributeError, OSError, ValueError):
             sys.stderr.write(f"{sentence}\n")
             sys.stderr.flush()
