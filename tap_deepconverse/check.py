@@ -18,10 +18,11 @@ from singer_sdk.exceptions import RetriableAPIError, SyncError
 from singer_sdk.streams.rest import PageContext
 
 from tap_deepconverse.api.errors import FutureEndError, describe, kind_of
+from tap_deepconverse.extract.failures import MOST_ALIKE
 from tap_deepconverse.records.conform import Conformer
 from tap_deepconverse.records.page import CURSOR, DATA, page_of
+from tap_deepconverse.records.values import parse_iso
 from tap_deepconverse.records.warnings import ADDITIONAL, RecordWarnings, UndocumentedFields, is_field_name
-from tap_deepconverse.settings import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,7 +63,7 @@ def check(streams: Sequence[ExportStream], version: str) -> tuple[str, list[str]
             line.result = f"error: {describe(error)}"
             failed[describe(error)].append(f"Bot {line.bot_name!r}, stream '{line.stream.name}'")
             alike[kind_of(error)].add(line.bot_name)
-            if len(alike[kind_of(error)]) == 3:  # noqa: PLR2004 - the error is everyone's
+            if len(alike[kind_of(error)]) == MOST_ALIKE:  # the error is everyone's
                 break
     for stream in streams:
         stream.endpoint.sessions.close()
@@ -82,8 +83,8 @@ def check(streams: Sequence[ExportStream], version: str) -> tuple[str, list[str]
 
 def _ask(line: Line, answers: Answers) -> str:
     config = line.stream.config
-    start_date = int(parse_date(config["start_date"]).timestamp())
-    end_date = int(parse_date(config.get("end_date") or "9999-01-01").timestamp())
+    start_date = int(parse_iso(config["start_date"]).timestamp())
+    end_date = int(parse_iso(config.get("end_date") or "9999-01-01").timestamp())
     for days in (1, 30):
         end = min(end_date, line.now)
         start = max(min(start_date, end - 1), end - 86_400 * min(days, config["window_days"]))

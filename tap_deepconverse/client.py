@@ -22,8 +22,8 @@ from tap_deepconverse.extract.span import SpanSettings
 from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.conform import Conformer
 from tap_deepconverse.records.page import InvalidPageError, UnknownShapeError, page_of
+from tap_deepconverse.records.values import parse_iso
 from tap_deepconverse.records.warnings import ADDITIONAL, UndocumentedFields
-from tap_deepconverse.settings import parse_date
 from tap_deepconverse.singer.state import Checkpoints
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.sync import read_bots
@@ -183,9 +183,9 @@ def _span_settings(stream: ExportStream) -> SpanSettings:
     # The last full second: an end in the future, if only by a part of a second, may be refused.
     end = stream.tap.initialized_at // 1000
     if end_date := config.get("end_date"):
-        end = min(end, math.ceil(parse_date(end_date).timestamp()))
+        end = min(end, math.ceil(parse_iso(end_date).timestamp()))
     return SpanSettings(
-        start=parse_date(config["start_date"]),
+        start=parse_iso(config["start_date"]),
         end=moment_of(end),  # not after the start of the run: conversations still change there
         is_end_given=bool(end_date),
         window_days=min(config["window_days"], MOST_DAYS),

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import FormatChecker  # type: ignore[import-untyped]
@@ -16,6 +15,7 @@ from singer_sdk.exceptions import ConfigurationError
 
 from tap_deepconverse.api.redact import Secret
 from tap_deepconverse.records.exclude import bad_names
+from tap_deepconverse.records.values import EPOCH, parse_iso
 from tap_deepconverse.singer.stream_maps import stream_map_problems
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-deepconverse")
 
 PREFIX = "TAP_DEEPCONVERSE_"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LABEL = r"[^\s/?#{}@:.\[\]]{1,63}"
 _HOST = rf"({_LABEL}(\.{_LABEL})*|\[[0-9a-fA-F:.]+\])"
 _PORT = r"(:[0-9]{1,4}|:[1-6][0-9]{4})?"
@@ -33,14 +32,8 @@ _MAP = {"type": ["object", "string", "null"], "additionalProperties": {"type": [
 _API_URL = rf"^(https://{_HOST}|http://{_LOOPBACK}){_PORT}(/[^\s?#{{}}]*)?\Z"
 
 
-def parse_date(value: str) -> datetime:
-    """Parse an ISO 8601 date, with or without a time, in UTC if it has no offset; raise ValueError."""
-    moment = datetime.fromisoformat(value)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 FORMATS = FormatChecker(formats=())
-FORMATS.checks("date-time", raises=(TypeError, ValueError))(lambda value: parse_date(value) >= _EPOCH)
+FORMATS.checks("date-time", raises=(TypeError, ValueError))(lambda value: parse_iso(value) >= EPOCH)
 
 
 class Setting(th.Property[Any]):
@@ -178,7 +171,7 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any], fields:
     problems += [f"`{name}` must be {MUST_BE.get(name, OTHER)}." for name in schema["properties"] if name in invalid]
     valid = {name: value for name, value in config.items() if name not in invalid}
     start, end = valid.get("start_date"), valid.get("end_date")
-    if start and end and parse_date(end) <= parse_date(start):
+    if start and end and parse_iso(end) <= parse_iso(start):
         problems.append("`end_date` must be later than `start_date`.")
     if bool(config.get("flattening_enabled")) != bool(config.get("flattening_max_depth")):
         problems.append("`flattening_enabled` and `flattening_max_depth` need each other: set both, or none.")

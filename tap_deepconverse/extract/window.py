@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from tap_deepconverse.records.values import EPOCH, format_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,17 +23,15 @@ LONGEST_BY_HOURS = 14 * DAY
 AN_HOUR = len("2026-01-01T00")
 A_SECOND = len("2026-01-01T00:00:00")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def moment_of(seconds: int) -> datetime:
     """Return Unix seconds as a datetime; `fromtimestamp` fails on some systems for distant years."""
-    return _EPOCH + timedelta(seconds=seconds)
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def text_of(seconds: int) -> str:
     """Return Unix seconds as text that sorts by time, as records have it."""
-    return f"{moment_of(seconds):%Y-%m-%dT%H:%M:%S}"
+    return format_seconds(seconds)[:A_SECOND]
 
 
 @dataclass(frozen=True, slots=True, order=True)

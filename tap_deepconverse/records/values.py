@@ -24,7 +24,7 @@ EXTENDED_JSON = {"$oid", "$uuid", "$date", "$numberLong", "$numberInt", "$number
 LATEST_SECONDS = 100_000_000_000
 """The year 5138: a larger number is in a finer unit."""
 _UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIXTY = [f"{number:02d}" for number in range(60)]
 _digits = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
@@ -43,13 +43,13 @@ def parse_time(value: object) -> datetime:
         return plain.replace(tzinfo=plain.tzinfo or UTC)
     try:
         if isinstance(plain, str) and not _digits.fullmatch(plain.strip()):
-            return parse_iso(plain.strip().upper())
+            return parse_iso(plain.strip().upper()).astimezone(UTC)
         if isinstance(plain, str | int | float | Decimal):
             number = Decimal(str(plain))
             units = next((units for units in _UNITS_PER_SECOND if abs(number) < LATEST_SECONDS * units), 1)
             if isinstance(value, dict) and "$date" in value:
                 units = 1_000
-            return _EPOCH + timedelta(microseconds=int((number * 1_000_000 / units).to_integral_value(ROUND_FLOOR)))
+            return EPOCH + timedelta(microseconds=int((number * 1_000_000 / units).to_integral_value(ROUND_FLOOR)))
     except (ArithmeticError, ValueError):
         pass
     msg = f"not a time, but a {type(value).__name__} that cannot be read as one"
@@ -57,9 +57,9 @@ def parse_time(value: object) -> datetime:
 
 
 def parse_iso(text: str) -> datetime:
-    """Parse ISO 8601, where a missing offset means UTC; raise ValueError or OverflowError."""
+    """Parse ISO 8601, with or without a time; a missing offset means UTC. Raise ValueError."""
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def format_time(moment: datetime) -> str:
@@ -74,7 +74,7 @@ def format_seconds(seconds: int) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _hour(hour: int) -> str:
-    return (_EPOCH + timedelta(hours=hour)).isoformat()[:14]
+    return (EPOCH + timedelta(hours=hour)).isoformat()[:14]
 
 
 def unwrapped(value: Any) -> Any:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_deepconverse.records.values import format_time
+from tap_deepconverse.records.values import EPOCH, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -24,7 +24,6 @@ logger = logging.getLogger("tap-deepconverse")
 
 HOUR = 3_600
 MOST_HOURS = 168  # a week
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Moment = Annotated[datetime, Meta(tz=True)]
 _Count = Annotated[int, Meta(ge=0, le=100_000_000)]
