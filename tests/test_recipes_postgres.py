@@ -167,7 +167,9 @@ def test_a_backfill_of_years_that_is_stopped_goes_on_where_the_run_before_ended(
     stopped = project.start(command)
 
     def stop_in_the_second_run(answer: Response) -> Response:
-        if stopped.poll() is None and int(asked()["end_time"]) * 1000 > APRIL_2025:
+        if int(asked()["end_time"]) * 1000 > APRIL_2025:
+            # Once only: a second one would end Meltano before it has noted that the run is over.
+            sandbox.fault = None
             os.killpg(stopped.pid, signal.SIGINT)
         return answer
 
