@@ -30,6 +30,8 @@ picture: $(PLUGINS) $(MODELS)  ## Run the demo and write its output to docs/demo
 psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 	@$(BIN)/python -m sandbox.demo psql
 
+# Hundreds of processes are started, so Python writes bytecode whatever the environment says.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(PLUGINS) $(MODELS)  ## Run the tests
 	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
 
@@ -104,7 +106,7 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 $(PLUGINS): $(ENVIRONMENT) meltano.yml sandbox/duckdb.txt
 	@test -e $@ || rm -rf .meltano/extractors .meltano/loaders
 	@echo "Installing the tap and the loaders for Meltano into .meltano: about half a minute the first time ..."
-	@$(BIN)/meltano --log-level=warning install
+	@UV_COMPILE_BYTECODE=1 $(BIN)/meltano --log-level=warning install
 	@$(PYTHON) -m venv .meltano/loaders/target-duckdb/venv
 	@if .meltano/loaders/target-duckdb/venv/bin/$(PIP) --only-binary=duckdb --requirement sandbox/duckdb.txt; then touch $@; else \
 		echo "The loader for DuckDB cannot be installed here, so its tests are skipped. Nothing else needs it."; fi

@@ -10,7 +10,7 @@ import click
 import requests
 from singer_sdk.exceptions import SingerSDKError
 
-from tap_deepconverse.singer.process import TerminatedError, end_on_signals, set_up_log, show_error
+from tap_deepconverse.singer.process import TerminatedError, end_on_signals, ignore_signals, set_up_log, show_error
 from tap_deepconverse.singer.writer import GOES_ON, forget_stdout, require_stdout
 from tap_deepconverse.tap import TapDeepConverse
 
@@ -31,6 +31,8 @@ def main() -> None:
         for sentence in explain(error):
             show_error(sentence)
         status = getattr(error, "exit_code", 1)
+    finally:
+        ignore_signals()
     if status:
         forget_stdout()
     sys.exit(status)

@@ -98,33 +98,37 @@ def test_a_signal_ends_it_soon_with_the_last_checkpoint_and_not_as_a_success(
     assert "Traceback" not in said
 
 
-def test_ctrl_c_as_meltano_passes_it_on_leaves_one_line(hanging: tuple[Hanging, str], write_json: WriteJson) -> None:
-    """The whole group gets SIGINT, so the target is gone; SIGTERM follows at once."""
+@pytest.fixture
+def piped(hanging: tuple[Hanging, str], write_json: WriteJson) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The tap, whose requests hang by now, and where its target reads; what came before that is taken."""
     config = write_json(config_for(hanging[1], window_days=1, **SPAN))
     reader, writer = os.pipe()
+    os.set_blocking(reader, False)
     with subprocess.Popen([TAP, "--config", config], stdout=writer, stderr=subprocess.PIPE, text=True) as tap:  # noqa: S603
         os.close(writer)
-        assert hanging[0].hanging.acquire(timeout=SOON)
-        os.close(reader)
-        tap.send_signal(signal.SIGINT)
-        tap.send_signal(signal.SIGTERM)
-        _, said = tap.communicate(timeout=20)
+        while not hanging[0].hanging.acquire(timeout=0.05):
+            with suppress(BlockingIOError):
+                os.read(reader, 1 << 16)
+        yield tap, reader
+        tap.kill()
+
+
+def test_ctrl_c_as_meltano_passes_it_on_leaves_one_line(piped: tuple[subprocess.Popen[str], int]) -> None:
+    """The whole group gets SIGINT, so the target is gone; SIGTERM follows at once."""
+    tap, reader = piped
+    os.close(reader)
+    tap.send_signal(signal.SIGINT)
+    tap.send_signal(signal.SIGTERM)
+    _, said = tap.communicate(timeout=SOON)
     assert tap.returncode == 128 + signal.SIGINT or "The target has stopped reading" in said
     assert "Traceback" not in said
     assert "Exception ignored" not in said
 
 
-def test_a_target_that_dies_ends_it_soon(hanging: tuple[Hanging, str], write_json: WriteJson) -> None:
-    config = write_json(config_for(hanging[1], window_days=1, **SPAN))
-    reader, writer = os.pipe()
-    with subprocess.Popen([TAP, "--config", config], stdout=writer, stderr=subprocess.PIPE, text=True) as tap:  # noqa: S603
-        os.close(writer)
-        os.set_blocking(reader, False)
-        while not hanging[0].hanging.acquire(timeout=0.05):
-            with suppress(BlockingIOError):
-                os.read(reader, 1 << 16)
-        os.close(reader)
-        _, said = tap.communicate(timeout=SOON)
+def test_a_target_that_dies_ends_it_soon(piped: tuple[subprocess.Popen[str], int]) -> None:
+    tap, reader = piped
+    os.close(reader)
+    _, said = tap.communicate(timeout=SOON)
     assert tap.returncode == 1
     sys.stderr.write(said)
     assert "| The target has stopped reading: see its log. The next run goes on" in said.splitlines()[-1]

@@ -62,8 +62,17 @@ class TerminatedError(SystemExit):
 def end_on_signals() -> None:
     """Let signals end this process, the tap's own. A second signal does nothing; what hangs is ended by force."""
     _is_command.set()
+    _on_signals(lambda number, _: stop(number, None))
+
+
+def ignore_signals() -> None:
+    """Let signals do nothing any more: one in Python's last steps would leave a traceback."""
+    _on_signals(lambda *_: None)  # with SIG_IGN, Python logs one that is already on its way
+
+
+def _on_signals(handler: Callable[[int, Any], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: stop(number, None))
+        signal.signal(number, handler)
 
 
 def stop(signal_number: int, writer: Any) -> None:
@@ -75,8 +84,7 @@ def stop(signal_number: int, writer: Any) -> None:
     """
     ending: BaseException = TerminatedError(signal_number)
     if _is_command.is_set():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)  # with SIG_IGN, Python logs one that is already on its way
+        ignore_signals()
         # Seconds later, by force: the target may have stopped reading, or a request may hang.
         by_force = threading.Timer(5, os._exit, [128 + signal_number])
         by_force.daemon = True
