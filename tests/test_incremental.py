@@ -43,9 +43,6 @@ def date(milliseconds: int) -> str:
     return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))
 
 
-AT_ONCE = pytest.mark.parametrize("concurrency", [1, 3, 16])
-
-
 def settings(url: str, until: int = START_MS + 11 * DAY, **others: Any) -> dict[str, Any]:
     span = {"start_date": date(START_MS), "end_date": date(until)}
     small = {"window_days": 1, "page_size": 20, "concurrency": 3}
@@ -97,8 +94,10 @@ def test_three_runs_find_every_change_under_every_reading(
     assert len(outputs[1].records("conversations")) < len(outputs[0].records("conversations")) / 2
 
 
-@AT_ONCE
-@pytest.mark.parametrize(("select_by", "lookback_days"), [("startTime", 0), ("lastActionAt", 1), ("startTime", 30)])
+@pytest.mark.parametrize(
+    ("select_by", "lookback_days", "concurrency"),
+    [("startTime", 0, 1), ("lastActionAt", 1, 16), ("startTime", 30, 3), ("startTime", 0, 16)],
+)
 def test_no_state_is_ahead_of_what_was_emitted_before_it(
     serve: Serve, archive: Archive, select_by: str, lookback_days: int, concurrency: int
 ) -> None:
@@ -224,7 +223,7 @@ def test_a_full_table_is_read_from_the_start_each_time(serve: Serve, archive: Ar
     assert writer.output.newest("conversations").keys() == archive.conversations["bot"].keys()
 
 
-@AT_ONCE
+@pytest.mark.parametrize("concurrency", [1, 16])
 def test_killed_at_any_moment_it_goes_on_from_the_last_state(
     serve: Serve, archive: Archive, write_json: WriteJson, tmp_path: Path, concurrency: int
 ) -> None:

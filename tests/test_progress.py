@@ -28,11 +28,11 @@ REPORT = re.compile(
 )
 
 
-@pytest.mark.parametrize("records_a_second", [5, 80, 2_000])
+@pytest.mark.parametrize("records_a_second", [5, 400])
 def test_progress_is_reported_every_ten_to_fifteen_seconds_however_slow_the_target_is(
     serve: Serve, archive: Archive, caplog: pytest.LogCaptureFixture, records_a_second: int
 ) -> None:
-    archive.add_bot("bot", 4_000 if records_a_second > 1_000 else 400, NOW - DAY, NOW)
+    archive.add_bot("bot", 1_500, NOW - DAY, NOW)
     _, url = serve()
     clock = Clock()
 
