@@ -129,8 +129,8 @@ def tidy(config: Mapping[str, Any]) -> dict[str, Any]:
     return tidied
 
 
-def settings_in_environment(schema: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings, unknown ones too, in the environment and in the file .env, as text that the SDK can parse.
+def settings_in_environment(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, unknown ones too, in the environment and in the file .env, as the SDK parses them.
 
     Raises:
         ConfigurationError: If the SDK cannot, whose error does not name the variable.
@@ -151,7 +151,7 @@ def settings_in_environment(schema: Mapping[str, Any]) -> dict[str, str]:
         except ValueError:
             msg = f"`{name}` ({PREFIX}{name.upper()} in the environment) must be {MUST_BE.get(name, OTHER)}."
             raise ConfigurationError(msg) from None
-    return texts
+    return {**texts, **parse_environment_config(dict(schema), PREFIX)}
 
 
 def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> None:

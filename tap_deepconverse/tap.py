@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -25,11 +24,11 @@ from tap_deepconverse.streams import STREAMS
 from tap_deepconverse.sync import FailedBotsError, sync_streams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import FrameType
 
 SCHEMAS = {stream.name: stream.schema for stream in STREAMS}
 REPLICATION_KEYS = {stream.name: stream.replication_key for stream in STREAMS}
+ANY_ACCOUNT = {"api_key": "any", "bot_names": ["any"], "start_date": "1970-01-01"}
 
 
 class TapDeepConverse(Tap):
@@ -51,7 +50,6 @@ class TapDeepConverse(Tap):
         state: dict[str, Any] | None = None,
         parse_env_config: bool = False,
         validate_config: bool = True,
-        setup_mapper: bool = True,
         **kwargs: Any,
     ) -> None:
         """Check the state, the catalog and the settings: one that cannot be used is a `ConfigurationError`."""
@@ -61,36 +59,22 @@ class TapDeepConverse(Tap):
             catalog = read_catalog(catalog, SCHEMAS, REPLICATION_KEYS)
         self.append_builtin_config(self.config_jsonschema)
         in_environment = settings_in_environment(self.config_jsonschema) if parse_env_config else {}
-        super().__init__(
-            config=tidy({**(config or {}), **in_environment}),
-            catalog=catalog,
-            state=state,
-            parse_env_config=parse_env_config,
-            validate_config=False,  # the SDK's sentences hold values
-            setup_mapper=False,  # stream maps are checked first
-            **kwargs,
-        )
+        settings = tidy({**(config or {}), **in_environment})
         if validate_config:
             added = {name: entry.schema.properties or {} for name, entry in (catalog or {}).items()}
             fields = {name: {*ours["properties"], *added.get(name, ())} for name, ours in SCHEMAS.items()}
-            check_settings(self.config, self.config_jsonschema, fields)
-        names = self.config.get("exclude_metadata")
+            check_settings(settings, self.config_jsonschema, fields)
+        names = settings.get("exclude_metadata")
         # Of all streams together, to notice a name that matches nothing.
         self.exclusion = Exclusion(names, tuple(SCHEMAS)) if names else None
-        if setup_mapper:
-            self.setup_mapper()
+        # The SDK's own check would say less, and may hold values.
+        super().__init__(config=settings, catalog=catalog, state=state, validate_config=False, **kwargs)
         quiet_libraries()
 
     @override
     def setup_mapper(self) -> None:
         self.mapper = Mapper(plugin_config=dict(self.config), logger=self.logger)
         self.mapper.register_raw_streams_from_catalog(self.catalog)
-
-    @property
-    @override
-    def config(self) -> Mapping[str, Any]:
-        """The settings, as `tidy` returns them."""
-        return MappingProxyType(tidy(super().config))
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
@@ -141,9 +125,9 @@ class TapDeepConverse(Tap):
     @classmethod
     @override
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:
-        if value:
-            ctx.params.pop("config", None)  # not checked, and not needed: the streams are the same for every account
-        super().cb_discover(ctx, param, value)
+        if value:  # the streams are the same for every account
+            cls(config=ANY_ACCOUNT).run_discovery()
+            ctx.exit()
 
     @classmethod
     @override

@@ -131,6 +131,7 @@ def test_the_command_says_it_without_a_request(
     assert done.status == 1
     assert done.log.count("`page_size` must be a whole number from 1 to 1000.") == 1
     assert "`api_key` must be the key" in done.log
+    assert "WARNING" not in done.log
     assert "s3cret" not in done.log
     assert not httpserver.log
 

@@ -50,6 +50,7 @@ def test_what_the_tap_says_of_itself_needs_no_settings(
 ) -> None:
     done = command("--config", write_json({"exclude_metadata": 7}), option)
     assert done.status == 0
+    assert "WARNING" not in done.log
     assert [name for name in names if name not in done.stdout] == []
 
 
