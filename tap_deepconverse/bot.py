@@ -11,7 +11,6 @@ from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan
 from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.page import UnusableRecordError
 from tap_deepconverse.records.warnings import RecordWarnings
-from tap_deepconverse.singer.process import show_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,7 +128,7 @@ class BotSync:
     def fail(self, reason: str) -> None:
         """Log that the bot cannot be read completely."""
         self.error = f"{self.lane.name}: {reason}."
-        show_error(self.error)
+        self.stream.logger.error("%s", self.error)
 
     def sum_up(self, *, is_written: bool) -> None:
         """Log the result, once; only warnings if what came could not be written."""

@@ -151,7 +151,7 @@ def test_a_file_that_is_no_json_object_is_said_in_a_sentence(write_json: WriteJs
 def test_a_file_that_cannot_be_read_is_said_in_a_sentence(path: str, reason: str) -> None:
     done = command("--config", path)
     assert (done.status, len(done.log.splitlines())) == (1, 1)
-    assert done.log.rstrip().endswith(f" {reason}: '{path}'.")
+    assert done.log.rstrip().endswith(f" {reason}: '{path}'")
 
 
 @pytest.mark.parametrize("option", ["", "--test"])

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk.exceptions import ConfigurationError
-from singer_sdk.logging import ConsoleFormatter, StructuredFormatter
 
 from tap_deepconverse.singer.writer import PageWriter
 
@@ -23,24 +22,18 @@ if TYPE_CHECKING:
 
     import click
 
-NAME = "tap-deepconverse"
-OWN_LEVEL, ANY_LEVEL, CONFIG = "TAP_DEEPCONVERSE_LOGLEVEL", "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"
+LEVEL = "TAP_DEEPCONVERSE_LOGLEVEL"
 QUIET = {
     "urllib3": logging.ERROR,  # logs malformed headers, and URLs with cursors, which may hold parts of a record
-    "singer_sdk.metrics": logging.WARNING,
+    "singer_sdk.metrics": logging.WARNING,  # logs metrics of each burst of pages
     "singer_sdk.mapper": logging.INFO,  # logs at DEBUG the result of a filter for a record
 }
-"""The lowest level at which each library may log."""
 
 _is_command = threading.Event()
 
 
 def json_object(path: str | None, option: str) -> dict[str, Any] | None:
-    """Read a JSON object from a file, once, as it may be a pipe; `-` is standard input, and None stays None.
-
-    Raises:
-        ConfigurationError: If there is no JSON object in it.
-    """
+    """Read a JSON object from a file, once, as it may be a pipe; `-` is standard input, and None stays None."""
     if path is None:
         return None
     data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
@@ -76,11 +69,9 @@ def _on_signals(handler: Callable[[int, Any], None]) -> None:
 
 
 def stop(signal_number: int, writer: Any) -> None:
-    """Stop as soon as the writer, if it is a `PageWriter`, has no half-written message.
+    """Raise what ends the tap, as soon as the writer, if it is a `PageWriter`, has no half-written message.
 
-    Raises:
-        TerminatedError: At once, or after the current write.
-        KeyboardInterrupt: The same, for Ctrl-C in a process that only embeds the tap.
+    That is a `TerminatedError`, or, for Ctrl-C in a process that only embeds the tap, a `KeyboardInterrupt`.
     """
     ending: BaseException = TerminatedError(signal_number)
     if _is_command.is_set():
@@ -99,45 +90,28 @@ def stop(signal_number: int, writer: Any) -> None:
 
 
 def set_up_log(make_command: Callable[[], click.Command]) -> click.Command:
-    """Set up logging and return the command: the SDK sets up logging while it makes the command.
-
-    Raises:
-        ConfigurationError: If the level or the configuration in the environment cannot be used.
-    """
+    """Set up logging and return the command: the SDK sets up logging while it makes the command."""
     logging.raiseExceptions = False  # no tracebacks if the log cannot be written
-    for name in (OWN_LEVEL, ANY_LEVEL, CONFIG):
-        if not os.environ.get(name, "").strip():
-            os.environ.pop(name, None)  # the SDK would use an empty level
+    for name in (LEVEL, "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"):
+        if not os.environ.get(name):
+            os.environ.pop(name, None)  # the SDK would use an empty one
     try:
         command = make_command()
-        if OWN_LEVEL in os.environ:
-            logging.getLogger().setLevel(os.environ[OWN_LEVEL].upper())  # Meltano's configuration has its own level
+        if LEVEL in os.environ:
+            logging.getLogger().setLevel(os.environ[LEVEL].upper())  # Meltano's configuration has its own level
     except Exception as error:  # noqa: BLE001  a configuration may name any class; the message may quote it
         msg = (
-            f"The log cannot be set up ({type(error.__cause__ or error).__name__}): in the environment, {OWN_LEVEL} "
-            f"and {ANY_LEVEL} must be DEBUG, INFO, WARNING or ERROR, and {CONFIG} must name a YAML or JSON file for "
-            "Python's `logging.config.dictConfig`."
+            f"The log cannot be set up ({type(error.__cause__ or error).__name__}): in the environment, {LEVEL} "
+            "and LOGLEVEL must be DEBUG, INFO, WARNING or ERROR, and SINGER_SDK_LOG_CONFIG must name a YAML or JSON "
+            "file for Python's `logging.config.dictConfig`."
         )
         raise ConfigurationError(msg) from None
     finally:
-        logging.getLogger(NAME).disabled = False  # `disable_existing_loggers` is true by default
+        logging.getLogger("tap-deepconverse").disabled = False  # `disable_existing_loggers` is true by default
     return command
 
 
 def quiet_libraries() -> None:
-    """Keep libraries from logging cursors, records, and metrics of each burst of pages."""
+    """Keep libraries from logging data and metrics."""
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
-
-
-def show_error(sentence: str) -> None:
-    """Log an error, and write it to standard error too unless the SDK's own log is there."""
-    logger = logging.getLogger(NAME)
-    is_logged = logger.hasHandlers() and logger.isEnabledFor(logging.ERROR)
-    if is_logged:
-        logger.error("%s", sentence)
-    formatters = [each.formatter for each in logging.getLogger().handlers]
-    if not (is_logged and any(isinstance(each, ConsoleFormatter | StructuredFormatter) for each in formatters)):
-        with suppress(AttributeError, OSError, ValueError):
-            sys.stderr.write(f"{sentence}\n")
-            sys.stderr.flush()

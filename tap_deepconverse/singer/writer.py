@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import sys
 from contextlib import suppress
@@ -19,22 +18,6 @@ if TYPE_CHECKING:
 PAGE_BYTES = 1 << 20
 GOES_ON = "The next run goes on from the last state that the loader confirmed."
 TARGET_GONE = f"The target has stopped reading: see its log. {GOES_ON}"
-
-
-def require_stdout() -> None:
-    """Raise `SyncError` if the process was started without standard output."""
-    if sys.stdout is None:
-        msg = "Standard output is closed: the tap writes its messages there, for a target or a file."
-        raise SyncError(msg)
-
-
-def forget_stdout() -> None:
-    """Keep Python from writing again at exit what could not be written."""
-    try:
-        sys.stdout.flush()
-    except (AttributeError, OSError, ValueError):
-        with suppress(AttributeError, OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class PageWriter(MsgSpecWriter):
@@ -63,20 +46,18 @@ class PageWriter(MsgSpecWriter):
 
     def flush(self) -> None:
         """Write the collected messages; raise `SyncError` if the target no longer reads."""
-        if not self._lines or self._is_writing:
+        if not self._lines:
             return
         lines, self._lines = self._lines, bytearray()
         self._is_writing = True
         try:
             _write(lines)
         except BrokenPipeError:
-            if not self._ending:
-                raise SyncError(TARGET_GONE) from None
+            raise self._ending or SyncError(TARGET_GONE) from None
         finally:
             self._is_writing = False
         if self._ending:
-            ending, self._ending = self._ending, None
-            raise ending
+            raise self._ending
 
     def check_target(self) -> None:
         """Write the collected messages; raise `SyncError` if the target no longer reads."""
