@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tap_deepconverse.records.page import Page
     from tap_deepconverse.singer.state import Checkpoints
 
-RECORDS_BETWEEN_LOOKS = 10
-"""Records after which to check whether a progress report is due: a slow target may take minutes for a page."""
 SECONDS_BETWEEN_REPORTS = 10.0
 
 
@@ -61,27 +59,23 @@ class BotSync:
         self._conformer = conformer(self.bot_name, self._warnings)
         self._began: float | None = None
         self._reported = 0.0
-        self._records = self._windows = 0
+        self._records = 0
 
     def records(self) -> Iterator[Record]:
         """Yield the records of what has come, and move the checkpoint where windows are complete."""
-        self._report_progress()
         while self.lane.inbox:
+            self._report_progress()
             reading, number, page = self.lane.inbox.popleft()
             if page is not None:
                 yield from self._records_of(reading, number, page)
-                continue
-            self._windows += 1
-            if self.lane.finish(reading):  # the SDK has written the records before it asked for the next
+            elif self.lane.finish(reading):  # the SDK has written the records before it asked for the next
                 reached = moment_of(int(min(self.span.until, self.endpoint.latest_end)))
                 self._checkpoints.advance(self.context, self.span.newest, reached, self.span.counts)
 
     def _records_of(self, reading: Reading, page_number: int, page: Page) -> Iterator[Record]:
-        where = f"page {page_number} of {reading.window}"
         try:
-            for number, record in enumerate(self._conformer.records(page, where), 1):
-                if not number % RECORDS_BETWEEN_LOOKS:
-                    self._report_progress()
+            for record in self._conformer.records(page, f"page {page_number} of {reading.window}"):
+                self._report_progress()  # within a page too: a slow target may take minutes for it
                 self._records += 1
                 if self.span.admit(reading.seen, record):
                     yield record
@@ -97,16 +91,15 @@ class BotSync:
 
     def _log_selection(self) -> None:
         by = self.span.selects_by
-        if not by or self.endpoint.selects_by:
-            return
-        self.endpoint.selects_by = by
-        follows = "every change is found; `lookback_days` need only cover the lag of the archive"
-        if by == self.span.settings.begin_field:
-            follows = (
-                "a change is found only if the conversation began within `lookback_days` before the bookmark; set that "
-                "to as many days as a conversation may last"
-            )
-        self.stream.logger.info("Stream '%s': the API selects by `%s`, so %s", self.stream.name, by, follows)
+        if by and not self.endpoint.selects_by:
+            self.endpoint.selects_by = by
+            follows = "every change is found; `lookback_days` need only cover the lag of the archive"
+            if by == self.span.settings.begin_field:
+                follows = (
+                    "a change is found only if the conversation began within `lookback_days` before the bookmark; set "
+                    "that to as many days as a conversation may last"
+                )
+            self.stream.logger.info("Stream '%s': the API selects by `%s`, so %s", self.stream.name, by, follows)
 
     def _report_progress(self) -> None:
         now = self.endpoint.clock()
@@ -130,16 +123,14 @@ class BotSync:
         self.error = f"{self.lane.name}: {reason}."
         self.stream.logger.error("%s", self.error)
 
-    def sum_up(self, *, is_written: bool) -> None:
-        """Log the result, once; only warnings if what came could not be written."""
-        if self.is_over:
-            return
+    def sum_up(self) -> None:
+        """Log the result, once all that came is written."""
         self.is_over = True
         self._warnings.sum_up()
-        if self.error or self.lane.failure or not (is_written and self.lane.is_over):
-            return
         span = self.span
         start, end = _in_minutes(span.start), _in_minutes(span.settings.end)
+        if self.error:
+            return
         if span.is_empty:
             since = f"`start_date` is {start} UTC"
             if span.bookmark:
@@ -150,28 +141,20 @@ class BotSync:
         if span.until < span.end:
             self.fail(f"the data is complete only up to {span.reached}, although no window is left: report this bug")
             return
-        windows = "1 window" if self._windows == 1 else f"{self._windows:,} windows"
         took = in_words(self.endpoint.clock() - (self._began or 0.0))
-        what = f"{self._records:,} records from {start} to {end} UTC in {windows}, {took}"
+        what = f"{self._records:,} records from {start} to {end} UTC, {took}"
         self.stream.logger.info("%s: %s", self.lane.name, what)
         if not (span.bookmark or self._records):
             when = f"from {start} to {end} UTC" if span.settings.is_end_given else f"since {start} UTC"
             self._warn(f"no records {when}; check this bot's name in `bot_names`")
 
     def warn_of_gap(self) -> None:
-        """Warn of a gap between the bookmark and a later start date, and of a bot that may have been renamed."""
+        """Warn of a gap between the bookmark and a later start date."""
         begins, bookmark = self.span.settings.start, self.span.bookmark
-        unused = self._checkpoints.bots - {partition["bot_name"] for partition in self.stream.partitions or ()}
         if bookmark and bookmark < begins:
             self._warn(
                 f"the time between its bookmark ({_in_minutes(bookmark)} UTC) and `start_date` "
                 f"({_in_minutes(begins)} UTC) is not read; to read it, set `start_date` to the bookmark or earlier"
-            )
-        elif bookmark is None and unused:
-            names = ", ".join(f"'{name}'" for name in sorted(unused))
-            self._warn(
-                f"no bookmark, so it begins at `start_date`; the state has bookmarks for {names}, not in `bot_names`: "
-                "if the bot was renamed, rename it in the state too"
             )
 
 

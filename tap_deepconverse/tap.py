@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
-from singer_sdk.exceptions import FatalAPIError
+from singer_sdk.exceptions import FatalAPIError, SyncError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
@@ -21,7 +21,7 @@ from tap_deepconverse.singer.state import check_state
 from tap_deepconverse.singer.stream_maps import Mapper
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.streams import STREAMS
-from tap_deepconverse.sync import FailedBotsError, sync_streams
+from tap_deepconverse.sync import read_bots
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -94,18 +94,23 @@ class TapDeepConverse(Tap):
         """Read all selected streams at once, each at its own rate limit. Unlike `sync_all`, which goes one by one."""
         if self.state:
             self.state_writer.write_state(self.state)
-        writer, streams = self.message_writer, self._export_streams
+        streams = self._export_streams
         if not streams:
             self.logger.warning("No stream is selected in the catalog, so nothing is read.")
-        try:
-            sync_streams([[*stream.bots.values()] for stream in streams], self.config, writer)
-        finally:
-            if isinstance(writer, PageWriter):
-                writer.flush()
+        bots = [bot for stream in streams for bot in stream.bots.values()]
+        for bot in read_bots(bots, self.config, self.message_writer):
+            bot.stream.sync(bot.context)
+        for stream in streams:  # a target wants the schema of a stream without records too
+            stream.sync(stream.partitions[0])
         for sentence in self.exclusion.unmatched() if self.exclusion else ():
             self.logger.warning("%s", sentence)
-        if self.failed_bots:
-            raise FailedBotsError(self.failed_bots)
+        if failed := self.failed_bots:
+            names = "; ".join(f"{stream}: {', '.join(map(repr, errors))}" for stream, errors in failed.items())
+            msg = (
+                f"These bots failed ({names}); all others are complete. See the errors above. The next run goes on "
+                "from their last checkpoints."
+            )
+            raise SyncError(msg)
 
     @property
     def failed_bots(self) -> dict[str, dict[str, str]]:

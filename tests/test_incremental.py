@@ -206,7 +206,7 @@ def test_the_log_sums_up_and_claims_nothing_untrue(serve: Serve, caplog: pytest.
     _, url = serve()
     output = sync(settings(url, START_MS + 10 * DAY))
     count = len(output.records("messages"))
-    said = f"Bot 'bot', stream 'messages': {count:,} records from 2026-03-01 00:00 to 2026-03-11 00:00 UTC in "
+    said = f"Bot 'bot', stream 'messages': {count:,} records from 2026-03-01 00:00 to 2026-03-11 00:00 UTC, "
     assert said in caplog.text
     assert "resumable" not in caplog.text
     assert "replication value is null" not in caplog.text

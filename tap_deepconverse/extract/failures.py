@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from singer_sdk.exceptions import FatalAPIError
+
 from tap_deepconverse.api.errors import APIError, describe, kind_of
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ MOST_ALIKE = 3
 """Bots that fail alike, with no page in between, until the error is everyone's. One or two names may be wrong."""
 
 
-class EveryBotError(Exception):
+class EveryBotError(FatalAPIError):
     """An error that all bots have: of the key, the host, the network."""
 
 

@@ -47,7 +47,6 @@ def full_table() -> dict[str, Any]:
 def test_what_is_stored_is_what_the_next_run_resumes_from() -> None:
     checkpoints, writer = checkpoints_of()
     assert checkpoints.resume(BOT) == Resume()
-    assert checkpoints.bots == set()
     bookmark, until = NOON - timedelta(days=400, microseconds=1), NOON
     first = int(bookmark.timestamp()) // HOUR * HOUR
     checkpoints.advance(BOT, bookmark, until, {first: 7, first + 2 * HOUR: 5})
@@ -56,7 +55,6 @@ def test_what_is_stored_is_what_the_next_run_resumes_from() -> None:
     assert partition["per_hour"] == {"since": "2025-08-17T11:00:00Z", "counts": [7, 0, 5]}
     again, _ = checkpoints_of(**partition)
     assert again.resume(BOT) == Resume(bookmark, until, {first: 7, first + HOUR: 0, first + 2 * HOUR: 5})
-    assert again.bots == {"bot"}
 
 
 def test_a_bookmark_that_somebody_has_set_back_counts_alone() -> None:
@@ -91,7 +89,6 @@ def test_nothing_is_written_before_the_first_record_and_for_a_full_table() -> No
     assert writer.output.messages == []
     checkpoints, writer = checkpoints_of(full_table(), replication_key_value=DAY_BEFORE)
     assert checkpoints.resume(BOT) == Resume()
-    assert checkpoints.bots == set()
     checkpoints.advance(BOT, NOON, NOON, {})
     assert writer.output.messages == []
 
