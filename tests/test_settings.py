@@ -74,7 +74,6 @@ def test_a_missing_setting_is_named(setting: str) -> None:
         ({"end_date": "2026-01-01T01:00:00+02:00"}, "`end_date` must be later than `start_date`."),
         ({"flattening_enabled": True}, EACH_OTHER),
         ({"flattening_max_depth": 1}, EACH_OTHER),
-        ({"stream_maps": {"messages": {"__else__": "x"}}}, "`__else__` in `stream_maps` must be `__NULL__`."),
     ],
 )
 def test_what_does_not_go_together_is_a_sentence(given: dict[str, Any], sentence: str) -> None:

@@ -25,31 +25,23 @@ TYPES = {"type", "anyOf", "allOf", "oneOf"}
 def read_catalog(
     given: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]], replication_keys: Mapping[str, str]
 ) -> sdk.Catalog:
-    """Read a catalog. A stream that the tap does not have is left out, with a warning.
+    """Read a catalog; raise `ConfigurationError` if it cannot be used. Streams of others are left out, with a warning.
 
-    Args:
-        given: The catalog as given.
-        schemas: The schema of each stream of the tap.
-        replication_keys: The replication key of each stream, for a catalog that names none.
-
-    Raises:
-        ConfigurationError: If it is not of the form that `--discover` writes.
+    `replication_keys` are for a catalog that names none.
     """
-    streams = given.get("streams")
-    entries = {
-        str(entry.get("tap_stream_id")): entry
-        for entry in (streams if isinstance(streams, list) else [])
-        if isinstance(entry, dict)
-    }
+    try:
+        entries = {entry["tap_stream_id"]: entry for entry in given["streams"]}
+    except (KeyError, TypeError):
+        entries = {}
     if not entries.keys() & schemas.keys():
         names = " and ".join(f"'{name}'" for name in schemas)
         raise ConfigurationError(CATALOG.format(what=f"has none of this tap's streams, which are {names}"))
-    catalog = sdk.Catalog()
-    for name in sorted(entries.keys() & schemas.keys()):
-        catalog[name] = _read(entries[name], name, schemas[name]["properties"], replication_keys[name])
     if others := ", ".join(repr(name) for name in entries if name not in schemas):
         logger.warning("The catalog names %s, which this tap does not have and ignores.", others)
-    return catalog
+    return sdk.Catalog(
+        (name, _read(entries[name], name, schemas[name]["properties"], replication_keys[name]))
+        for name in sorted(entries.keys() & schemas.keys())
+    )
 
 
 def _read(given: Mapping[str, Any], name: str, ours: Mapping[str, Any], default_key: str) -> sdk.CatalogEntry:
@@ -61,16 +53,16 @@ def _read(given: Mapping[str, Any], name: str, ours: Mapping[str, Any], default_
         schema = {**given["schema"], "properties": fields}
         Draft202012Validator.check_schema(schema)
         entry = sdk.CatalogEntry.from_dict({**given, "schema": schema})
-        roots: list[dict[str, Any]] = [each["metadata"] for each in given.get("metadata", []) if not each["breadcrumb"]]
-        root = roots[0] if roots else {}
-        entry.replication_key = key = entry.replication_key or root.get("replication-key")
+        root: dict[str, Any] = next(
+            (each["metadata"] for each in given.get("metadata", ()) if not each["breadcrumb"]), {}
+        )
+        key = entry.replication_key or root.get("replication-key")
         # Meltano writes a user's choice into `metadata`, and leaves the entry's own as `--discover` wrote it.
         methods = [root.get("replication-method"), entry.replication_method, root.get("forced-replication-method")]
-        method = next((str(method).strip().upper() for method in methods if method), INCREMENTAL if key else FULL_TABLE)
-        entry.replication_method = method
-        if method == FULL_TABLE:
-            entry.replication_key = key or default_key  # which tells the newest copy of a record
-        keys = ["_id", *(entry.key_properties or ()), entry.replication_key or "_id"]
+        method = next(filter(None, methods), INCREMENTAL if key else FULL_TABLE)
+        entry.replication_method = str(method).strip().upper()
+        entry.replication_key = key or default_key  # with FULL_TABLE, it tells the newest copy of a record
+        keys = ["_id", *(entry.key_properties or ()), entry.replication_key]
         for place in {("properties", key) for key in keys} & entry.metadata.keys():
             entry.metadata[place].inclusion = sdk.Metadata.InclusionType.AUTOMATIC  # a key cannot be deselected
         reason = next(_reasons_against(entry, keys, fields), None)
@@ -88,8 +80,6 @@ def _reasons_against(entry: sdk.CatalogEntry, keys: list[str], fields: Mapping[s
         yield "its `metadata` has a `selected` that is neither true nor false"
     if entry.replication_method not in {INCREMENTAL, FULL_TABLE}:
         yield f"its replication method is not one of this tap's, which are {INCREMENTAL} and {FULL_TABLE}"
-    if entry.replication_key is None:
-        yield f"its replication method {INCREMENTAL} needs a `replication_key`"
     for key in keys:
         if key not in fields:
             yield f"its `schema` lacks '{key}', which is a key"

@@ -72,12 +72,9 @@ def check_state(state: Any, streams: Collection[str]) -> None:
 
 @dataclass(frozen=True)
 class Resume:
-    """Where the last run of a bot has come to.
+    """Where the last run of a bot has come to: the newest time of a record, and up to when everything has been read.
 
-    Attributes:
-        bookmark: The newest time of a record.
-        complete_until: The time up to which everything has been read.
-        per_hour: Records of the last week, by the start of the hour in Unix seconds.
+    `per_hour` are the records of the last week, by the start of the hour in Unix seconds.
     """
 
     bookmark: datetime | None = None

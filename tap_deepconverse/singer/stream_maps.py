@@ -18,8 +18,6 @@ from tap_deepconverse.records.warnings import name_of_record
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from singer_sdk.singerlib import Catalog
-
 logger = logging.getLogger("tap-deepconverse")
 
 _json_encoder = msgspec.json.Encoder(decimal_format="number")
@@ -36,11 +34,8 @@ def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Col
         empty = ["`stream_maps`"]
     sentences = [f"{what} is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`." for what in empty]
     for name, definition in stream_maps.items():
-        details = definition if isinstance(definition, dict) else {}
-        if {name: definition, **details}.get(sdk.MAPPER_ELSE_OPTION) not in REMOVED:
-            sentences.append(f"`{sdk.MAPPER_ELSE_OPTION}` in `stream_maps` must be `{sdk.NULL_STRING}`.")
         if name != sdk.MAPPER_ELSE_OPTION:
-            sentences += _problems(name, details, fields)
+            sentences += _problems(name, definition if isinstance(definition, dict) else {}, fields)
     return sentences
 
 
@@ -72,21 +67,17 @@ class Mapper(sdk.PluginMapper):
     """The SDK's mapper, with checked maps. A map for a stream that is not selected is skipped."""
 
     @override
-    def register_raw_streams_from_catalog(self, catalog: Catalog) -> None:
-        try:
-            super().register_raw_streams_from_catalog(catalog)
-        except (AttributeError, IndexError, TypeError, ValueError):
-            msg = "`stream_maps` is not of the form that the SDK's documentation describes."
-            raise ConfigurationError(msg) from None
-
-    @override
     def register_raw_stream_schema(
         self, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
     ) -> None:
         if not schema.get("properties"):  # the stream is not selected
             self.stream_maps[stream_name] = [sdk.SameRecordTransform(stream_name, schema, key_properties, None)]
             return
-        super().register_raw_stream_schema(stream_name, schema, key_properties)
+        try:
+            super().register_raw_stream_schema(stream_name, schema, key_properties)
+        except (AttributeError, IndexError, NotImplementedError, TypeError, ValueError):
+            msg = "`stream_maps` is not of the form that the SDK's documentation describes."
+            raise ConfigurationError(msg) from None
         self.stream_maps[stream_name] = [
             each if isinstance(each, sdk.DefaultStreamMap) else CheckedMap(each, stream_name)
             for each in self.stream_maps[stream_name]
