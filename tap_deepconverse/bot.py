@@ -33,7 +33,7 @@ class BotSync:
 
     Attributes:
         error: Why the bot could not be read completely, or "".
-        is_over: Whether the bot has been read to its end, as far as it can be.
+        is_over: Whether the bot has been read, as far as it can be.
     """
 
     def __init__(
@@ -57,8 +57,7 @@ class BotSync:
         self._checkpoints = checkpoints
         self._warnings = RecordWarnings(self.stream.logger, self.lane.name)
         self._conformer = conformer(self.bot_name, self._warnings)
-        self._began: float | None = None
-        self._reported = 0.0
+        self._began = self._reported = endpoint.clock()
         self._records = 0
 
     def records(self) -> Iterator[Record]:
@@ -103,8 +102,6 @@ class BotSync:
 
     def _report_progress(self) -> None:
         now = self.endpoint.clock()
-        if self._began is None:
-            self._began = self._reported = now
         if now - self._reported < SECONDS_BETWEEN_REPORTS:
             return
         self._reported = now
@@ -132,20 +129,18 @@ class BotSync:
         if self.error:
             return
         if span.is_empty:
-            since = f"`start_date` is {start} UTC"
-            if span.bookmark:
-                at = f"its bookmark is at {_in_minutes(span.bookmark)} UTC"
-                since = f"{at}; to read that time again, use another state or a full refresh"
-            self._warn(f"nothing to do up to {end} UTC, since {since}")
+            self._warn(
+                f"nothing to do up to {end} UTC, since `start_date` or the bookmark is not earlier; to read that time "
+                "again, use another state or a full refresh"
+            )
             return
         if span.until < span.end:
             self.fail(f"the data is complete only up to {span.reached}, although no window is left: report this bug")
             return
-        took = in_words(self.endpoint.clock() - (self._began or 0.0))
-        what = f"{self._records:,} records from {start} to {end} UTC, {took}"
-        self.stream.logger.info("%s: %s", self.lane.name, what)
+        took = in_words(self.endpoint.clock() - self._began)
+        when = f"from {start} to {end} UTC"
+        self.stream.logger.info("%s: %s", self.lane.name, f"{self._records:,} records {when}, {took}")
         if not (span.bookmark or self._records):
-            when = f"from {start} to {end} UTC" if span.settings.is_end_given else f"since {start} UTC"
             self._warn(f"no records {when}; check this bot's name in `bot_names`")
 
     def warn_of_gap(self) -> None:

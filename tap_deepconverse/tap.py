@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
@@ -124,7 +125,7 @@ class TapDeepConverse(Tap):
         given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
         for path in value:
             if path != "ENV":
-                given.config.update(json_object(path, "--config") or {})
+                given.config.update(json_object(Path(path).read_bytes(), "--config"))
         return given
 
     @classmethod
@@ -151,21 +152,11 @@ class TapDeepConverse(Tap):
 
     @classmethod
     @override
-    def get_singer_command(cls) -> click.Command:
-        command = super().get_singer_command()
-        options = {option.name: option for option in command.params if isinstance(option, click.Option)}
-        options["test"].help = "Ask for a few records of each bot and stream, and print a report without their content."
-        for name in ("catalog", "state"):
-            options[name].type = click.STRING  # a path, that is read and closed in `invoke`
-        return command
-
-    @classmethod
-    @override
-    def invoke(cls, *, about: bool = False, about_format: str | None = None, config: Any = None, **paths: Any) -> None:
-        """Run the tap from the command line. `paths` are those of the state and the catalog."""
+    def invoke(cls, *, about: bool = False, about_format: str | None = None, config: Any = None, **files: Any) -> None:
+        """Run the tap from the command line. `files` are those of the state and the catalog."""
         if about:
             cls.print_about(about_format)
             return
         cls.print_version(print_fn=cls.logger.info)
-        files: dict[str, Any] = {name: json_object(path, f"--{name}") for name, path in paths.items()}
+        files = {name: json_object(file.buffer.read(), f"--{name}") for name, file in files.items() if file}
         cls(config=config.config, parse_env_config=config.parse_env, **files).run()

@@ -112,13 +112,6 @@ def test_a_closed_log_stops_nothing(serve: Serve, write_json: WriteJson) -> None
     assert '"type":"STATE"' in done.stdout
 
 
-def test_a_failing_test_warns_of_no_file(write_json: WriteJson) -> None:
-    arguments = ("--config", write_json(config_for(NEVER)), "--state", write_json({}, "state.json"), "--test")
-    done = run(*arguments, PYTHONWARNINGS="always")
-    assert done.status == 1
-    assert "ResourceWarning" not in done.log
-
-
 def catalog(**changes: Any) -> dict[str, Any]:
     whole: dict[str, Any] = json.loads(json.dumps(TapDeepConverse(validate_config=False).catalog_dict))
     for entry in whole["streams"]:

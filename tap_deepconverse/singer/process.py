@@ -6,10 +6,8 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,11 +30,8 @@ QUIET = {
 _is_command = threading.Event()
 
 
-def json_object(path: str | None, option: str) -> dict[str, Any] | None:
-    """Read a JSON object from a file, once, as it may be a pipe; `-` is standard input, and None stays None."""
-    if path is None:
-        return None
-    data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+def json_object(data: bytes, option: str) -> dict[str, Any]:
+    """Parse what the file of a command line option holds; raise `ConfigurationError` if it is no JSON object."""
     try:
         return msgspec.convert(json.loads(data.decode("utf-8-sig")), dict[str, Any])
     except (RecursionError, ValueError) as error:  # whose words repeat nothing of the file
