@@ -48,15 +48,15 @@ class BotSync:
         self.endpoint = endpoint
         self.stream = endpoint.stream
         self.context = context
-        self.bot_name: str = context["bot_name"]
         self.error = ""
         self.is_over = False
+        bot_name: str = context["bot_name"]
         resume = checkpoints.resume(context)
         self.span = BotSpan(settings, resume.bookmark, resume.complete_until, resume.per_hour)
-        self.lane = Lane(self.bot_name, self.span, endpoint, self.stream.logger)
+        self.lane = Lane(bot_name, self.span, endpoint, self.stream.logger)
         self._checkpoints = checkpoints
         self._warnings = RecordWarnings(self.stream.logger, self.lane.name)
-        self._conformer = conformer(self.bot_name, self._warnings)
+        self._conformer = conformer(bot_name, self._warnings)
         self._began = self._reported = endpoint.clock()
         self._records = 0
 
@@ -124,24 +124,23 @@ class BotSync:
         """Log the result, once all that came is written."""
         self.is_over = True
         self._warnings.sum_up()
-        span = self.span
-        start, end = _in_minutes(span.start), _in_minutes(span.settings.end)
         if self.error:
             return
+        span = self.span
+        start, end = _in_minutes(span.start), _in_minutes(span.settings.end)
         if span.is_empty:
             self._warn(
                 f"nothing to do up to {end} UTC, since `start_date` or the bookmark is not earlier; to read that time "
                 "again, use another state or a full refresh"
             )
-            return
-        if span.until < span.end:
+        elif span.until < span.end:
             self.fail(f"the data is complete only up to {span.reached}, although no window is left: report this bug")
-            return
-        took = in_words(self.endpoint.clock() - self._began)
-        when = f"from {start} to {end} UTC"
-        self.stream.logger.info("%s: %s", self.lane.name, f"{self._records:,} records {when}, {took}")
-        if not (span.bookmark or self._records):
-            self._warn(f"no records {when}; check this bot's name in `bot_names`")
+        else:
+            took = in_words(self.endpoint.clock() - self._began)
+            records = f"{self._records:,} records from {start} to {end} UTC, {took}"
+            self.stream.logger.info("%s: %s", self.lane.name, records)
+            if not (span.bookmark or self._records):
+                self._warn(f"no records from {start} to {end} UTC; check this bot's name in `bot_names`")
 
     def warn_of_gap(self) -> None:
         """Warn of a gap between the bookmark and a later start date."""

@@ -10,6 +10,7 @@ from singer_sdk import typing as th
 from tap_deepconverse.client import ExportStream
 
 OBJECT = th.CustomType({"type": ["object", "null"], "additionalProperties": True})
+TEXTS = th.ArrayType(th.StringType(nullable=True))
 ADDED = (
     th.Property("bot_name", th.StringType, description="Bot that the record belongs to, as `bot_names` names it."),
     th.Property("additional_fields", OBJECT, description="Fields that the API's documentation does not name, or null."),
@@ -33,15 +34,9 @@ class Conversations(ExportStream):
         th.Property("startTime", th.DateTimeType, description="When the conversation began."),
         th.Property("lastActionAt", th.DateTimeType, description="When the conversation was last updated."),
         _text("locale", "Locale of the conversation, such as en_us."),
+        th.Property("tags", TEXTS, description="Tags of the conversation, such as resolved, informed or liveChat."),
         th.Property(
-            "tags",
-            th.ArrayType(th.StringType(nullable=True)),
-            description="Tags added to the conversation, such as resolved, informed or liveChat.",
-        ),
-        th.Property(
-            "metadata",
-            OBJECT,
-            description="Parameters set by the system and by the user. A value that is not an object is under `value`.",
+            "metadata", OBJECT, description="Parameters of the system and the user. Any other value is in `value`."
         ),
         *ADDED,
         additional_properties=False,

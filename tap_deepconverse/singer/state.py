@@ -101,12 +101,12 @@ class Checkpoints:
         if max(bookmark or now, complete_until or now) > now:
             where = f"Bot '{partition.context.bot_name}', stream '{self._stream.name}'"
             logger.warning("%s: the state has a time later than now, which counts as now", where)
-        counts = partition.per_hour.counts if partition.per_hour else []
-        first = int(partition.per_hour.since.timestamp()) // HOUR * HOUR if partition.per_hour else 0
+        hours = partition.per_hour or _PerHour(EPOCH, [])
+        first = int(hours.since.timestamp()) // HOUR * HOUR
         return Resume(
             bookmark and max(EPOCH, min(bookmark, now)),
             complete_until and max(EPOCH, min(complete_until, now)),
-            {first + HOUR * number: count for number, count in enumerate(counts)},
+            {first + HOUR * number: count for number, count in enumerate(hours.counts)},
         )
 
     def resume(self, context: Context) -> Resume:

@@ -24,22 +24,23 @@ _json_encoder = msgspec.json.Encoder(decimal_format="number")
 _json_decoder = msgspec.json.Decoder()
 
 REMOVED = (None, sdk.NULL_STRING)
+EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`."
 OPERATORS = sorted(value for name, value in vars(sdk).items() if name.startswith("MAPPER_"))
 
 
 def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> list[str]:
     """Return a sentence for each part that would protect nothing: the SDK ignores it, and the data leaves as it is."""
-    empty = [f"`stream_maps` for '{name}'" for name, definition in stream_maps.items() if definition == {}]
     if not stream_maps:
-        empty = ["`stream_maps`"]
-    sentences = [f"{what} is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`." for what in empty]
-    for name, definition in stream_maps.items():
-        if name != sdk.MAPPER_ELSE_OPTION:
-            sentences += _problems(name, definition if isinstance(definition, dict) else {}, fields)
-    return sentences
+        return [f"`stream_maps` {EMPTY}"]
+    return [sentence for name, map_ in stream_maps.items() for sentence in _problems(name, map_, fields)]
 
 
-def _problems(name: str, details: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> Iterator[str]:
+def _problems(name: str, stream_map: Any, fields: Mapping[str, Collection[str]]) -> Iterator[str]:
+    if name == sdk.MAPPER_ELSE_OPTION:
+        return
+    if stream_map == {}:
+        yield f"`stream_maps` for '{name}' {EMPTY}"
+    details = stream_map if isinstance(stream_map, dict) else {}
     source = str(details.get(sdk.MAPPER_SOURCE_OPTION, name))
     streams = [stream for stream in fields if fnmatchcase(stream, source)]
     if not streams:
