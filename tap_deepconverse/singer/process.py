@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -74,8 +73,7 @@ def stop(signal_number: int, writer: Any) -> None:
         # Seconds later, by force: the target may have stopped reading, or a request may hang.
         by_force = threading.Timer(5, os._exit, [128 + signal_number])
         by_force.daemon = True
-        with suppress(RuntimeError):  # no more threads
-            by_force.start()
+        by_force.start()
     elif signal_number == signal.SIGINT:
         ending = KeyboardInterrupt()
     if isinstance(writer, PageWriter):
