@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import click
 import requests
-from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.exceptions import SingerSDKError, SyncError
 
-from tap_deepconverse.singer.process import TerminatedError, end_on_signals, ignore_signals, set_up_log
+from tap_deepconverse.singer.process import TerminatedError, end_on_signals, ignore_signals, set_up_log, show_error
 from tap_deepconverse.singer.writer import GOES_ON
 from tap_deepconverse.tap import TapDeepConverse
 
@@ -22,6 +22,9 @@ def main() -> None:
     sys.setswitchinterval(0.001)  # requests must not wait for the emitting thread: late ones may break the rate limit
     try:
         end_on_signals()
+        if sys.stdout is None:
+            msg = "Standard output is closed: the tap writes its messages there, for a target or a file."
+            raise SyncError(msg)  # noqa: TRY301
         status = set_up_log(lambda: TapDeepConverse.cli).main(standalone_mode=False)
         sys.stdout.flush()
     except TerminatedError as ending:
@@ -29,7 +32,7 @@ def main() -> None:
         raise
     except Exception as error:  # noqa: BLE001
         for sentence in explain(error):
-            TapDeepConverse.logger.error("%s", sentence)
+            show_error(sentence)
         status = getattr(error, "exit_code", 1)
         with suppress(AttributeError, OSError):  # Python would write again at exit what could not be written
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,6 +11,7 @@ from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan
 from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.page import UnusableRecordError
 from tap_deepconverse.records.warnings import RecordWarnings
+from tap_deepconverse.singer.process import show_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +119,7 @@ class BotSync:
     def fail(self, reason: str) -> None:
         """Log that the bot cannot be read completely."""
         self.error = f"{self.lane.name}: {reason}."
-        self.stream.logger.error("%s", self.error)
+        show_error(self.error)
 
     def sum_up(self) -> None:
         """Log the result, once all that came is written."""
@@ -143,12 +144,19 @@ class BotSync:
                 self._warn(f"no records from {start} to {end} UTC; check this bot's name in `bot_names`")
 
     def warn_of_gap(self) -> None:
-        """Warn of a gap between the bookmark and a later start date."""
+        """Warn of a gap between the bookmark and a later start date, and of a bot that may have been renamed."""
         begins, bookmark = self.span.settings.start, self.span.bookmark
+        unused = self._checkpoints.bots - {partition["bot_name"] for partition in self.stream.partitions or ()}
         if bookmark and bookmark < begins:
             self._warn(
                 f"the time between its bookmark ({_in_minutes(bookmark)} UTC) and `start_date` "
                 f"({_in_minutes(begins)} UTC) is not read; to read it, set `start_date` to the bookmark or earlier"
+            )
+        elif bookmark is None and unused:
+            names = ", ".join(f"'{name}'" for name in sorted(unused))
+            self._warn(
+                f"no bookmark, so it begins at `start_date`; the state has bookmarks for {names}, not in `bot_names`: "
+                "if the bot was renamed, rename it in the state too"
             )
 
 

@@ -1,4 +1,4 @@
-"""Each error reaches the person who runs the tap, in a sentence of the log."""
+"""Each error reaches the person who runs the tap: on standard error, in a sentence, whatever logging does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_deepconverse.streams import Conversations
 from tap_deepconverse.tap import TapDeepConverse
 from tests.support import TAP, Command, command, config_for, one_window
 
@@ -38,7 +39,19 @@ def run(*arguments: str | Path, stdout: Any = subprocess.DEVNULL, **environment:
     return Command([], done.returncode, done.stderr)
 
 
-@pytest.mark.parametrize("logging_config", [{}, {"disable_existing_loggers": True}, STRUCTURED])
+@pytest.mark.parametrize(
+    "logging_config",
+    [
+        {},
+        {"disable_existing_loggers": True},
+        {"handlers": {"console": {**CONSOLE, "level": "CRITICAL"}}, "root": ROOT},
+        {"handlers": {"console": {"class": "logging.FileHandler", "filename": "/dev/null"}}, "root": ROOT},
+        {"loggers": {"tap-deepconverse": {"propagate": False, "level": "ERROR"}}},
+        {**STRUCTURED, "formatters": {"s": {"format": "%(nothing)s"}}},
+        {"handlers": {"console": {"class": "logging.handlers.MemoryHandler", "capacity": 9}}, "root": ROOT},
+        STRUCTURED,
+    ],
+)
 def test_the_reason_is_on_standard_error(write_json: WriteJson, logging_config: Any) -> None:
     config = write_json(config_for(NEVER, page_size=5000))
     path = write_json({"version": 1, **logging_config}, "logging.json")
@@ -47,10 +60,18 @@ def test_the_reason_is_on_standard_error(write_json: WriteJson, logging_config: 
     assert "`page_size` must be a whole number from 1 to 1000." in done.log
 
 
-def test_a_level_that_is_none_is_said(write_json: WriteJson) -> None:
-    done = run("--config", write_json({}), LOGLEVEL="chatty")
+@pytest.mark.parametrize(
+    ("name", "level", "said"),
+    [
+        ("TAP_DEEPCONVERSE_LOGLEVEL", "CRITICAL", "`api_key` is missing"),
+        ("LOGLEVEL", "critical", "`api_key` is missing"),
+        ("LOGLEVEL", "chatty", "TAP_DEEPCONVERSE_LOGLEVEL and LOGLEVEL must be DEBUG, INFO, WARNING or ERROR"),
+    ],
+)
+def test_the_loudest_of_levels_hides_no_reason(write_json: WriteJson, name: str, level: str, said: str) -> None:
+    done = run("--config", write_json({}), **{name: level})
     assert done.status == 1
-    assert "TAP_DEEPCONVERSE_LOGLEVEL and LOGLEVEL must be DEBUG, INFO, WARNING or ERROR" in done.log
+    assert said in done.log
 
 
 @pytest.mark.parametrize(
@@ -69,11 +90,20 @@ def test_a_broken_logging_configuration_is_a_sentence(write_json: WriteJson, tmp
     assert "SINGER_SDK_LOG_CONFIG must name a YAML or JSON file" in line
 
 
-def test_a_log_without_its_configuration_has_no_metrics(serve: Serve, write_json: WriteJson) -> None:
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SINGER_SDK_LOG_CONFIG": "/nowhere/logging.json"}, "not found: /nowhere/logging.json"),
+        ({"LOGLEVEL": "", "TAP_DEEPCONVERSE_LOGLEVEL": " ", "SINGER_SDK_LOG_CONFIG": ""}, "INFO"),
+    ],
+)
+def test_a_log_without_its_configuration_has_no_metrics(
+    serve: Serve, write_json: WriteJson, environment: dict[str, str], said: str
+) -> None:
     _, url = serve()
-    done = run("--config", write_json(one_window(url)), SINGER_SDK_LOG_CONFIG="/nowhere/logging.json", LOGLEVEL="")
+    done = run("--config", write_json(one_window(url)), **environment)
     assert done.status == 0
-    assert "not found: /nowhere/logging.json" in done.log
+    assert said in done.log
     assert "METRIC" not in done.log
 
 
@@ -96,12 +126,26 @@ def test_a_full_disk_is_said(serve: Serve, write_json: WriteJson, option: list[s
         assert "No space left on device" in done.log.splitlines()[-1]
 
 
-def test_a_closed_log_stops_nothing(serve: Serve, write_json: WriteJson) -> None:
+@pytest.mark.parametrize(
+    ("closed", "status", "said"),
+    [(">&-", 1, "Standard output is closed: the tap writes its messages there, for a target"), ("2>&-", 0, "")],
+)
+def test_a_closed_output_is_said_and_a_closed_log_stops_nothing(
+    serve: Serve, write_json: WriteJson, closed: str, status: int, said: str
+) -> None:
     _, url = serve()
-    script = f"exec '{TAP}' --config '{write_json(one_window(url))}' 2>&-"
+    script = f"exec '{TAP}' --config '{write_json(one_window(url))}' {closed}"
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == 0
-    assert '"type":"STATE"' in done.stdout
+    assert done.returncode == status
+    assert said in done.stderr
+    assert ('"type":"STATE"' in done.stdout) == (status == 0)
+
+
+def test_a_failing_test_warns_of_no_file(write_json: WriteJson) -> None:
+    arguments = ("--config", write_json(config_for(NEVER)), "--state", write_json({}, "state.json"), "--test")
+    done = run(*arguments, PYTHONWARNINGS="always")
+    assert done.status == 1
+    assert "ResourceWarning" not in done.log
 
 
 def catalog(**changes: Any) -> dict[str, Any]:
@@ -109,6 +153,10 @@ def catalog(**changes: Any) -> dict[str, Any]:
     for entry in whole["streams"]:
         entry.update(changes)
     return whole
+
+
+def schema(**changes: Any) -> dict[str, Any]:
+    return {"schema": {"properties": {**Conversations.schema["properties"], **changes}}}
 
 
 def metadata(*breadcrumb: str, **values: Any) -> dict[str, Any]:
@@ -126,7 +174,9 @@ def run_with(catalog: Any, write_json: WriteJson, url: str = NEVER) -> Command:
         ({"streams": [7, None]}, "has none of this tap's streams, which are 'conversations' and 'messages'"),
         (catalog(metadata=[None]), "'conversations': its `schema` and `metadata` are not of the form"),
         (catalog(schema={"properties": {"_id": 7}}), "its `schema` and `metadata` are not of the form"),
+        (catalog(**schema(locale={"type": "strng"})), "is not JSON Schema (see $.properties.locale.type)"),
         (catalog(schema={"properties": {"lastActionAt": {"type": "string"}}}), "its `schema` lacks '_id', which is a"),
+        (catalog(key_properties=["foo"]), "its `schema` lacks 'foo', which is a key"),
         (catalog(schema={"properties": {"_id": {"type": "string"}}}), "its `schema` lacks 'lastActionAt', which is a"),
         (catalog(replication_key=None, replication_method=None, metadata=[], schema={"properties": {"_id": {}}}),
          "its `schema` lacks 'lastActionAt', which is a key"),
@@ -134,6 +184,7 @@ def run_with(catalog: Any, write_json: WriteJson, url: str = NEVER) -> Command:
         (catalog(replication_key=None, **metadata(replication_key="updatedAt")), "its `schema` lacks 'updatedAt'"),
         (catalog(replication_key="locale"), "its `replication_key` is not one of its time fields"),
         (catalog(replication_method="LOG_BASED"), "replication method is not one of this tap's, which are INCREMENTAL"),
+        (catalog(replication_method=None, **metadata(replication_method="FULL-TABLE")), "replication method is not"),
     ],
 )  # fmt: skip
 def test_a_catalog_that_cannot_be_used_is_one_sentence(write_json: WriteJson, given: Any, said: str) -> None:

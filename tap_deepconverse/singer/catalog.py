@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
 from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.singerlib import catalog as sdk
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE as FULL_TABLE
@@ -48,7 +50,9 @@ def _read(given: Mapping[str, Any], name: str, ours: Mapping[str, Any], default_
             field: definition if TYPES & definition.keys() else {**ours.get(field, {}), **definition}
             for field, definition in given["schema"]["properties"].items()
         }
-        entry = sdk.CatalogEntry.from_dict({**given, "schema": {**given["schema"], "properties": fields}})
+        schema = {**given["schema"], "properties": fields}
+        Draft202012Validator.check_schema(schema)
+        entry = sdk.CatalogEntry.from_dict({**given, "schema": schema})
         root: dict[str, Any] = next(
             (each["metadata"] for each in given.get("metadata", ()) if not each["breadcrumb"]), {}
         )
@@ -62,6 +66,8 @@ def _read(given: Mapping[str, Any], name: str, ours: Mapping[str, Any], default_
         for place in {("properties", key) for key in keys} & entry.metadata.keys():
             entry.metadata[place].inclusion = sdk.Metadata.InclusionType.AUTOMATIC  # a key cannot be deselected
         reason = next(_reasons_against(entry, keys, fields), None)
+    except SchemaError as error:
+        reason = f"its `schema` is not JSON Schema (see {error.json_path})"
     except (AttributeError, KeyError, TypeError, ValueError):
         reason = "its `schema` and `metadata` are not of the form that `--discover` writes"
     if reason:

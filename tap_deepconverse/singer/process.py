@@ -6,11 +6,14 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk.exceptions import ConfigurationError
+from singer_sdk.logging import ConsoleFormatter, StructuredFormatter
 
 from tap_deepconverse.singer.writer import PageWriter
 
@@ -73,7 +76,8 @@ def stop(signal_number: int, writer: Any) -> None:
         # Seconds later, by force: the target may have stopped reading, or a request may hang.
         by_force = threading.Timer(5, os._exit, [128 + signal_number])
         by_force.daemon = True
-        by_force.start()
+        with suppress(RuntimeError):  # no more threads
+            by_force.start()
     elif signal_number == signal.SIGINT:
         ending = KeyboardInterrupt()
     if isinstance(writer, PageWriter):
@@ -86,7 +90,7 @@ def set_up_log(make_command: Callable[[], click.Command]) -> click.Command:
     """Set up logging and return the command: the SDK sets up logging while it makes the command."""
     logging.raiseExceptions = False  # no tracebacks if the log cannot be written
     for name in (LEVEL, "LOGLEVEL", "SINGER_SDK_LOG_CONFIG"):
-        if not os.environ.get(name):
+        if not os.environ.get(name, "").strip():
             os.environ.pop(name, None)  # the SDK would use an empty one
     try:
         command = make_command()
@@ -108,3 +112,16 @@ def quiet_libraries() -> None:
     """Keep libraries from logging data and metrics."""
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
+
+
+def show_error(sentence: str) -> None:
+    """Log an error, and write it to standard error too unless the SDK's own log is there."""
+    logger = logging.getLogger("tap-deepconverse")
+    is_logged = logger.hasHandlers() and logger.isEnabledFor(logging.ERROR)
+    if is_logged:
+        logger.error("%s", sentence)
+    formatters = [each.formatter for each in logging.getLogger().handlers]
+    if not (is_logged and any(isinstance(each, ConsoleFormatter | StructuredFormatter) for each in formatters)):
+        with suppress(AttributeError, OSError, ValueError):
+            sys.stderr.write(f"{sentence}\n")
+            sys.stderr.flush()

@@ -83,7 +83,11 @@ class Resume:
 
 
 class Checkpoints:
-    """Reads and writes how far each bot of a stream has been read. With FULL_TABLE, it does neither."""
+    """Reads and writes how far each bot of a stream has been read. With FULL_TABLE, it does neither.
+
+    Attributes:
+        bots: The bots with a bookmark.
+    """
 
     def __init__(self, stream: Stream) -> None:
         """Read the state. A time later than now counts as now, with a warning."""
@@ -92,6 +96,7 @@ class Checkpoints:
         given = stream.stream_state.get("partitions", []) if self._is_incremental else []
         partitions = msgspec.convert(given, list[_Partition])
         self._resumes = {partition.context.bot_name: self._resume(partition) for partition in partitions}
+        self.bots = {name for name, resume in self._resumes.items() if resume.bookmark}
 
     def _resume(self, partition: _Partition) -> Resume:
         bookmark = partition.replication_key_value

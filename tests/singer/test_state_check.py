@@ -38,16 +38,25 @@ OURS = state_of(partition())
     ("state", "says"),
     [
         ([], "Expected `object`"),
+        (None, "Expected `object`"),
         ({"type": "STATE", "value": OURS}, "`bookmarks`"),
         ({"completed": {"singer_state": OURS}, "partial": {}}, "`bookmarks`"),
+        ({"conversations": {"lastActionAt": DAY}}, "`bookmarks`"),
+        ({"bookmarks": []}, "`$.bookmarks`"),
         ({"bookmarks": {"conversation": OURS["bookmarks"]["conversations"]}}, "`conversation` - at `$.bookmarks`"),
+        ({"bookmarks": {"conversations": None}}, "`$.bookmarks.conversations`"),
         ({"bookmarks": {"conversations": {"replication_key_value": DAY}}}, "`replication_key_value`"),
+        ({"bookmarks": {"conversations": {"partitions": {}}}}, "`$.bookmarks.conversations.partitions`"),
         (state_of({"replication_key_value": DAY}), "`context`"),
         (state_of({"context": {"bot": "bot"}}), "partitions[0].context`"),
+        (state_of({"context": {"bot_name": 7}}), "partitions[0].context.bot_name`"),
         (state_of({"context": {"bot_name": "bot"}, "progress_markers": {}}), "`progress_markers`"),
         (state_of(partition("2026-01-01")), "partitions[0].replication_key_value`"),
         (state_of(partition("2026-01-01T00:00:00")), "timezone"),
+        (state_of(partition(1744750665)), "partitions[0].replication_key_value`"),
+        (state_of(partition(complete_until="soon")), "partitions[0].complete_until`"),
         (state_of(partition(per_hour={"since": DAY, "counts": [-5]})), "`int` >= 0"),
+        (state_of(partition(per_hour={"since": DAY, "counts": [10**15]})), "`int` <= "),
     ],
 )
 def test_a_state_that_would_begin_again_is_refused_in_one_sentence(state: Any, says: str) -> None:
@@ -82,6 +91,7 @@ def starts_of(sandbox: Sandbox) -> list[int]:
         ("[]", "must hold one JSON object in UTF-8 (Expected `object`, got `array`)"),
         (f"{json.dumps(OURS)}\n{json.dumps(OURS)}\n", "must hold one JSON object in UTF-8 (Extra data: line 2"),
         ('{"bookmarks": 7}', "`$.bookmarks`"),
+        (f'{{"bookmarks": {"1" * 10_000}}}', "must hold one JSON object"),
     ],
 )
 def test_the_command_says_it_before_it_asks_the_api(
@@ -112,10 +122,15 @@ def test_a_state_is_read_in_utf_8_whatever_the_locale(
     assert min(starts_of(sandbox)) == int(datetime(2026, 9, 20, tzinfo=UTC).timestamp())
 
 
-def test_a_gap_is_told(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    _, url = serve()
+def test_a_gap_and_a_bot_that_may_have_been_renamed_are_told(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox, url = serve()
+    sandbox.archive.add_bot("new name", 5, 1_780_000_000_000, 1_790_000_000_000)
+    state = state_of(partition("2026-09-12T10:00:00Z"), partition(DAY, "old name"))
     for start_date, gaps in ("2026-09-12", 0), ("2026-09-15", 1):
         caplog.clear()
-        sync(config_for(url, start_date=start_date), state_of(partition("2026-09-12T10:00:00Z")))
+        sync(config_for(url, "bot", "new name", start_date=start_date), state)
         gap = "between its bookmark (2026-09-12 10:00 UTC) and `start_date` (2026-09-15 00:00 UTC) is not read"
         assert caplog.text.count(gap) == caplog.text.count("is not read") == gaps
+        (line,) = [line for line in caplog.messages if "no bookmark" in line]
+        assert line.startswith("Bot 'new name', stream 'conversations': no bookmark, so it begins at `start_date`")
+        assert "'old name'" in line
