@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 
 class Time(threading.Event):
-    """A clock, and the event that ends a sync: to wait for it is to let time pass.
-
-    Attributes:
-        seconds: What the clock shows.
-        when_waiting: Called once, in the next wait.
-    """
+    """A clock, and the event that ends a sync: to wait is to let time pass. `when_waiting` is called in the next wait."""
 
     def __init__(self) -> None:
         super().__init__()

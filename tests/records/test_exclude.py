@@ -52,7 +52,11 @@ def test_what_is_named_is_left_out(names: list[str], value: Any, rest: Any) -> N
 
 
 keys = st.text("ab.", max_size=3)
-values = st.recursive(st.none() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(keys, inner))
+values = st.recursive(
+    st.none() | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=10,
+)
 
 
 def names_in(value: Any) -> set[str]:
@@ -64,7 +68,7 @@ def names_in(value: Any) -> set[str]:
     return {*value, *(f"{key}.{name}" for key, inner in value.items() for name in names_in(inner))}
 
 
-@given(st.dictionaries(keys, values), keys)
+@given(st.dictionaries(keys, values, max_size=4), keys)
 def test_a_name_is_gone_and_all_others_stay(value: Any, name: str) -> None:
     rest = without(value, [name])
     assert name not in names_in(rest)
