@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Time(threading.Event):
-    """A clock, and the event that ends a sync: to wait is to let time pass. `when_waiting` is called in the next wait."""
+    """A clock, and the event that ends a sync: to wait is to let time pass. `when_waiting` is called once in it."""
 
     def __init__(self) -> None:
         super().__init__()
