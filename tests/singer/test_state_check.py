@@ -37,23 +37,17 @@ OURS = state_of(partition())
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ([], "Expected `object`"),
         (None, "Expected `object`"),
         ({"type": "STATE", "value": OURS}, "`bookmarks`"),
         ({"completed": {"singer_state": OURS}, "partial": {}}, "`bookmarks`"),
-        ({"conversations": {"lastActionAt": DAY}}, "`bookmarks`"),
         ({"bookmarks": []}, "`$.bookmarks`"),
         ({"bookmarks": {"conversation": OURS["bookmarks"]["conversations"]}}, "`conversation` - at `$.bookmarks`"),
-        ({"bookmarks": {"conversations": None}}, "`$.bookmarks.conversations`"),
         ({"bookmarks": {"conversations": {"replication_key_value": DAY}}}, "`replication_key_value`"),
-        ({"bookmarks": {"conversations": {"partitions": {}}}}, "`$.bookmarks.conversations.partitions`"),
         (state_of({"replication_key_value": DAY}), "`context`"),
-        (state_of({"context": {"bot": "bot"}}), "partitions[0].context`"),
         (state_of({"context": {"bot_name": 7}}), "partitions[0].context.bot_name`"),
         (state_of({"context": {"bot_name": "bot"}, "progress_markers": {}}), "`progress_markers`"),
         (state_of(partition("2026-01-01")), "partitions[0].replication_key_value`"),
         (state_of(partition("2026-01-01T00:00:00")), "timezone"),
-        (state_of(partition(1744750665)), "partitions[0].replication_key_value`"),
         (state_of(partition(complete_until="soon")), "partitions[0].complete_until`"),
         (state_of(partition(per_hour={"since": DAY, "counts": [-5]})), "`int` >= 0"),
         (state_of(partition(per_hour={"since": DAY, "counts": [10**15]})), "`int` <= "),
@@ -88,10 +82,8 @@ def starts_of(sandbox: Sandbox) -> list[int]:
     ("text", "says"),
     [
         ("", "must hold one JSON object in UTF-8 (Expecting value: line 1 column 1 (char 0))"),
-        ("[]", "must hold one JSON object in UTF-8 (Expected `object`, got `array`)"),
         (f"{json.dumps(OURS)}\n{json.dumps(OURS)}\n", "must hold one JSON object in UTF-8 (Extra data: line 2"),
         ('{"bookmarks": 7}', "`$.bookmarks`"),
-        (f'{{"bookmarks": {"1" * 10_000}}}', "must hold one JSON object"),
     ],
 )
 def test_the_command_says_it_before_it_asks_the_api(

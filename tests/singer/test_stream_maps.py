@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from singer_sdk.exceptions import ConfigurationError
 
 from tap_deepconverse.singer.stream_maps import stream_map_problems
 from tap_deepconverse.tap import TapDeepConverse
@@ -30,22 +29,17 @@ EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL_
     ("stream_maps", "problem"),
     [
         ({"conversations": {"metadata": "__NULL__", "new": "startTime", "__else__": None}, "messages": None}, None),
-        ({"__else__": None, "*s": {"metadata": "__NULL__"}}, None),
         ({"masked": {"__source__": "messages", "outMsg": None}}, None),
         ({"messages": {"outmsg": "outMsg", "outMsg": None}}, None),
         ({"messages": {"__alias__": "said", "__filter__": "outMsg", "__key_properties__": ["_id"]}}, None),
         ({"messages": {"rating": "__NULL__", "__else__": None}}, NOT_A_FIELD),
         ({"conversation": {"metadata": None}}, NO_STREAM),
-        ({"masked": {"__source__": "conversation", "x": "_id"}}, NO_STREAM),
         ({"messages": {"outmsg": None}}, "`stream_maps` removes 'outmsg' from 'messages', which is not a field of it"),
         ({}, f"`stream_maps` {EMPTY}"),
         ({"conversations": {}}, f"`stream_maps` for 'conversations' {EMPTY}"),
-        ({"*": {}}, f"`stream_maps` for '*' {EMPTY}"),
         ({"conversations": {"metadata": "__NULL__"}, "messages": {}}, f"`stream_maps` for 'messages' {EMPTY}"),
-        ({"messages": {"__els__": None}}, "'__els__', but the operators are __alias__"),
         ({"messages": {"__fliter__": "outMsg"}}, "'__fliter__', but the operators are __alias__"),
         ({"__Else__": None}, "'__Else__', but the streams are"),
-        ({"__else__": "x"}, "`__else__` in `stream_maps` must be `__NULL__`"),
         ({"messages": {"__else__": "x"}}, "`__else__` in `stream_maps` must be `__NULL__`"),
     ],
 )
@@ -66,25 +60,11 @@ def test_a_field_that_the_catalog_adds_may_be_left_out(serve: Serve, write_json:
         assert command("--config", config, "--catalog", catalog).status == status
 
 
-def test_an_empty_map_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAP_DEEPCONVERSE_STREAM_MAPS", '{"conversations": {"metadata": "__NULL__"}, "messages": {}}')
-    with pytest.raises(ConfigurationError) as refusal:
-        TapDeepConverse(config=config_for("http://127.0.0.1:1"), parse_env_config=True)
-    assert str(refusal.value) == f"`stream_maps` for 'messages' {EMPTY}"
-
-
-FAKER = "use selected fields only (`fake` needs the Python package faker)"
-
-
 @pytest.mark.parametrize(
     ("maps", "why"),
     [
         ({"new": "sha256(config['salt'] + _id)"}, "KeyError; check its expressions, and `stream_map_config`"),
-        ({"new": "sha512(_id)"}, f"Function 'sha512' not defined, for expression 'sha512(_id)'; {FAKER}"),
-        ({"new": "locale + 'x'"}, f"'locale' is not defined for expression 'locale + 'x''; {FAKER}"),
-        ({"new": "fake.email()"}, f"'fake' is not defined for expression 'fake.email()'; {FAKER}"),
-        ({"new": "int(metadata)"}, "TypeError; "),
-        ({"__filter__": "metadata['zz'] == 1"}, "KeyError; "),
+        ({"new": "locale + 'x'"}, "'locale' is not defined for expression 'locale + 'x''; use selected fields only ("),
         ({"__filter__": "metadata['browser_userMeta']['email'] + 1"}, "TypeError; "),
     ],
 )
@@ -167,10 +147,8 @@ def test_what_a_map_makes_fits_what_it_announces(
 @pytest.mark.parametrize(
     ("stream_maps", "said"),
     [
-        ({"_id": "metadata.get('nothing')"}, "': `stream_maps` makes `_id` null, which is a key."),
         ({"x": "metadata["}, "Failed to parse expression metadata["),
         ({"x": ""}, "`stream_maps` is not of the form that the SDK"),
-        ({"__source__": None}, "`stream_maps` names 'None'"),
     ],
 )
 def test_a_map_that_cannot_be_used_ends_it_in_a_sentence(
