@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import time_machine
 
-from sandbox.contract import STREAMS
 from tap_deepconverse.records.values import format_time
 from tap_deepconverse.singer.state import Checkpoints, Resume
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import Collector, config_for, sync
-
-if TYPE_CHECKING:
-    from tests.conftest import Serve
+from tests.support import Collector, config_for
 
 BOT = {"bot_name": "bot"}
 NOON = datetime(2026, 9, 21, 12, tzinfo=UTC)
@@ -118,16 +114,3 @@ def test_a_time_before_1970_counts_as_1970(early: str) -> None:
     checkpoints, _ = checkpoints_of(replication_key_value=early, complete_since=early, complete_until=early)
     resume = checkpoints.resume(BOT)
     assert resume.bookmark == resume.complete_until == datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def test_wrong_counts_lose_nothing(serve: Serve) -> None:
-    _, url = serve()
-    config = config_for(url, start_date="2026-09-01", end_date="2026-09-22")
-    first = sync({**config, "end_date": "2026-09-20T12:00:00Z"})
-    for stream in STREAMS:
-        wrong = {"since": "2026-09-20T00:00:00Z", "counts": [7] * 100}
-        first.state["bookmarks"][stream]["partitions"][0]["per_hour"] = wrong
-    second = sync(config, first.state)
-    whole = sync(config)
-    for stream in STREAMS:
-        assert first.newest(stream).keys() | second.newest(stream).keys() == whole.newest(stream).keys()
