@@ -7,7 +7,7 @@ import pytest
 
 from tap_deepconverse.api.errors import StoppedError
 from tap_deepconverse.api.rate_limit import ASSUMED_ANSWER, MOST_SLACK, NEW_CONNECTION, SLACK, RateLimiter
-from tests.api.fake_time import Time
+from tests.support import Time
 
 INTERVAL = SLACK / 3
 

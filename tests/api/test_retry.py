@@ -22,7 +22,7 @@ from tap_deepconverse.api.errors import (
 )
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.retry import Retry, RetryPolicy
-from tests.api.fake_time import Time
+from tests.support import Time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
