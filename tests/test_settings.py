@@ -125,7 +125,7 @@ def test_the_command_says_it_without_a_request(
 
 
 @pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
-@pytest.mark.parametrize("text", [b"{api_key: S3CRET}", b'"S3CRET"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("text", [b"", b'"S3CRET"', b"{}\n{}", b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_json_object_is_said_in_a_sentence(write_json: WriteJson, option: str, text: bytes) -> None:
     path = write_json({}, "file.json")
     path.write_bytes(text)

@@ -33,13 +33,6 @@ def stored(writer: Collector) -> dict[str, Any]:
     return partition
 
 
-def full_table() -> dict[str, Any]:
-    catalog = TapDeepConverse(validate_config=False).catalog_dict
-    for entry in catalog["streams"]:
-        entry["replication_method"] = "FULL_TABLE"
-    return catalog
-
-
 def test_what_is_stored_is_what_the_next_run_resumes_from() -> None:
     checkpoints, writer = checkpoints_of()
     assert checkpoints.resume(BOT) == Resume()
@@ -85,7 +78,10 @@ def test_nothing_is_written_before_the_first_record_and_for_a_full_table() -> No
     checkpoints, writer = checkpoints_of()
     checkpoints.advance(BOT, None, NOON, {})
     assert writer.output.messages == []
-    checkpoints, writer = checkpoints_of(full_table(), replication_key_value=DAY_BEFORE)
+    catalog = TapDeepConverse(validate_config=False).catalog_dict
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    checkpoints, writer = checkpoints_of(catalog, replication_key_value=DAY_BEFORE)
     assert checkpoints.resume(BOT) == Resume()
     assert checkpoints.bots == set()
     checkpoints.advance(BOT, NOON, NOON, {})
