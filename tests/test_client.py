@@ -51,12 +51,13 @@ def test_fractions_of_a_second_widen_the_window(serve: Serve) -> None:
 
 @pytest.mark.parametrize("missing", [{}, {"lastActionAt": "?"}])
 def test_a_conversation_without_last_action_arrives_and_moves_no_bookmark(
-    httpserver: HTTPServer, missing: dict[str, Any]
+    httpserver: HTTPServer, caplog: pytest.LogCaptureFixture, missing: dict[str, Any]
 ) -> None:
     output = sync(answer_with(httpserver, {"_id": ID, "startTime": 1744750665, **missing}))
     (record,) = output.records("conversations")
     assert record["lastActionAt"] is None
     assert output.bookmark("conversations") is None
+    assert "'conversations': no records" not in caplog.text
 
 
 def test_what_the_api_refuses_is_one_sentence(httpserver: HTTPServer, write_json: WriteJson) -> None:
@@ -91,7 +92,7 @@ def test_a_bot_without_anything_may_have_a_wrong_name_but_one_that_has_been_fill
     httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = answer_with(httpserver)
-    partition = {"context": {"bot_name": "bot"}, "replication_key_value": "2026-02-01T00:00:00Z"}
+    partition = {"context": {"bot_name": "bot"}, "replication_key_value": "2026-01-01T12:00:00Z"}
     filled = {"bookmarks": {stream: {"partitions": [partition]} for stream in ENDPOINTS}}
     for state, warnings in (None, len(ENDPOINTS)), (filled, 0):
         caplog.clear()
