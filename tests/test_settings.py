@@ -210,14 +210,15 @@ def test_blanks_around_a_bot_s_name_are_taken_off(monkeypatch: pytest.MonkeyPatc
         assert [each["bot_name"] for each in tap.streams["messages"].partitions or []] == names
 
 
-def test_an_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    file = tmp_path / ".env"
-    monkeypatch.setattr("singer_sdk.configuration._dict_config.find_dotenv", lambda **_: str(file))
-    for name in ("END_DAT", "PAGE_SIZE"):
-        monkeypatch.setenv(f"TAP_DEEPCONVERSE_{name}", "")  # so that what the SDK reads of the file is undone
-    file.write_text("TAP_DEEPCONVERSE_END_DAT=2026-01-01\nTAP_DEEPCONVERSE_PAGE_SIZE=7\n")
-    assert TapDeepConverse(config=VALID, parse_env_config=True).config["page_size"] == 7
-    assert "`end_dat` is not a setting of this tap, and is ignored." in caplog.text
-    file.write_bytes(b"TAP_DEEPCONVERSE_BOT_NAMES=Zo\xeb")
-    (sentence,) = errors_of(VALID, parse_env_config=True)
-    assert sentence == "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"TAP_DEEPCONVERSE_PAGE_SIZE=7000\n", "`page_size` must be a whole number from 1 to 1000."),
+        (b"TAP_DEEPCONVERSE_END_DAT=2026\n", "`end_dat` is not a setting of this tap, and is ignored."),
+        (b"BOT_NAMES=Zo\xeb", "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."),
+    ],
+)
+def test_an_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, said: str) -> None:
+    (tmp_path / ".env").write_bytes(text)
+    monkeypatch.chdir(tmp_path)
+    assert said in command("--config", "ENV").log

@@ -155,7 +155,6 @@ def test_a_catalog_that_cannot_be_used_is_one_sentence(write_json: WriteJson, gi
     ("changes", "method"),
     [
         ({"replication_method": " full_table ", **metadata(selected=True)}, "full_table"),
-        ({"replication_method": None, **metadata(selected=True)}, "incremental"),
         (metadata(replication_method=" FULL_table", selected=True), "full_table"),
         (metadata(replication_method="Incremental", selected=True), "incremental"),
     ],

@@ -158,18 +158,6 @@ def test_a_column_that_the_catalog_adds_takes_its_undocumented_field() -> None:
     assert other["additional_fields"] is None
 
 
-def test_a_column_that_the_catalog_lacks_is_left_out_and_named_once(caplog: pytest.LogCaptureFixture) -> None:
-    record = {"_id": ID, "locale": "en_us", "tags": None}
-    announced = catalog("locale", "tags", "bot_name")
-    for fitted in conformed(record, record, announced=announced):
-        assert [*fitted] == [*announced["properties"]]
-        assert fitted["additional_fields"] is None
-    (line,) = caplog.messages
-    assert "no column `locale`" in line
-    assert "`--discover`" in line
-    assert "en_us" not in line
-
-
 fields = st.dictionaries(st.sampled_from(["a", "metadata", "tags", "locale", "startTime"]), st.text() | st.integers())
 
 
