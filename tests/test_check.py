@@ -69,7 +69,6 @@ def test_each_bot_and_stream_is_asked(serve: Serve, archive: Archive, write_json
     [
         ({}, "2026-08-22 14:13"),
         ({"start_date": "2026-09-21T14:03:20Z"}, "2026-09-21 14:03"),  # no more is asked for than a sync would
-        ({"window_days": 1}, "2026-09-20 14:13"),
     ],
 )
 def test_a_bot_without_records_is_asked_twice(

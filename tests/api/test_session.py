@@ -143,10 +143,7 @@ def test_a_proxy_that_the_environment_names_is_used_unless_excepted_and_sees_no_
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
-    monkeypatch: pytest.MonkeyPatch,
-    address: str,
-    passes: bool,  # noqa: FBT001
-    said: str,
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str, *, passes: bool
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address)
     with pytest.raises(requests.RequestException) as error:
