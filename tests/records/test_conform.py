@@ -158,6 +158,13 @@ def test_a_column_that_the_catalog_adds_takes_its_undocumented_field() -> None:
     assert other["additional_fields"] is None
 
 
+def test_a_column_that_the_catalog_lacks_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    record = {"_id": ID, "locale": "en_us", "tags": None}
+    conformed(record, record, announced=catalog("locale", "tags"))
+    (line,) = caplog.messages
+    assert "no column `locale`" in line
+
+
 fields = st.dictionaries(st.sampled_from(["a", "metadata", "tags", "locale", "startTime"]), st.text() | st.integers())
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pytest_httpserver import HTTPServer
 
-    from sandbox.server import Sandbox
     from tests.conftest import Serve, WriteJson
 
 STREAMS = ("conversations", "messages")
@@ -74,10 +73,6 @@ def test_a_state_that_can_be_gone_on_from_passes(state: Any) -> None:
     check_state(state, STREAMS)
 
 
-def starts_of(sandbox: Sandbox) -> list[int]:
-    return [int(each["start_time"]) + 1 for each in sandbox.requests if each["endpoint"] == "conversations"]
-
-
 def test_the_command_says_it_before_it_asks_the_api(httpserver: HTTPServer, write_json: WriteJson) -> None:
     config = write_json(config_for(httpserver.url_for("")))
     done = command("--config", config, "--state", write_json({"bookmarks": 7}, "state.json"))
@@ -100,7 +95,8 @@ def test_a_state_is_read_in_utf_8_whatever_the_locale(
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = command("--config", config, "--state", state, env=plain)
     assert done.status == 0, done.log
-    assert min(starts_of(sandbox)) == int(datetime(2026, 9, 20, tzinfo=UTC).timestamp())
+    starts = [int(each["start_time"]) for each in sandbox.requests if each["endpoint"] == "conversations"]
+    assert min(starts) == datetime(2026, 9, 20, tzinfo=UTC).timestamp() - 1
 
 
 def test_a_gap_and_a_bot_that_may_have_been_renamed_are_told(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

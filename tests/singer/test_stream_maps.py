@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from tests.conftest import Serve, WriteJson
 
 FIELDS = {"conversations": ["_id", "metadata", "startTime"], "messages": ["_id", "outMsg"]}
-NO_STREAM = "`stream_maps` names 'conversation', but the streams are conversations and messages."
-NOT_A_FIELD = (
-    "`stream_maps` removes 'rating' from 'messages', which is not a field of it (case counts). Undocumented fields are "
-    "inside `additional_fields`: name it in `exclude_metadata`."
-)
 EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`."
 
 
@@ -32,8 +27,8 @@ EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL_
         ({"masked": {"__source__": "messages", "outMsg": None}}, None),
         ({"messages": {"outmsg": "outMsg", "outMsg": None}}, None),
         ({"messages": {"__alias__": "said", "__filter__": "outMsg", "__key_properties__": ["_id"]}}, None),
-        ({"messages": {"rating": "__NULL__", "__else__": None}}, NOT_A_FIELD),
-        ({"conversation": {"metadata": None}}, NO_STREAM),
+        ({"messages": {"rating": "__NULL__", "__else__": None}}, "name it in `exclude_metadata`."),
+        ({"conversation": {"metadata": None}}, "names 'conversation', but the streams are conversations and messages."),
         ({"messages": {"outmsg": None}}, "`stream_maps` removes 'outmsg' from 'messages', which is not a field of it"),
         ({}, f"`stream_maps` {EMPTY}"),
         ({"conversations": {}}, f"`stream_maps` for 'conversations' {EMPTY}"),
