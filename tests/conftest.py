@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from sandbox.archive import DAY, Archive
 from sandbox.server import Behaviour, Sandbox
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["database", "in_csv", "in_duckdb", "in_jsonl", "in_postgres", "new_databases"]
 
-settings.register_profile("any machine", deadline=None)  # no test depends on how fast the machine is
+# No test depends on how fast the machine is; `fuzz` tries more than these few.
+settings.register_profile("any machine", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 LOGS = {"log", "stderr"}

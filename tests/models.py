@@ -86,6 +86,9 @@ PARAMETERS = {
 }
 """Columns of the staging model, and the parameter of `metadata` that each holds."""
 
+IN_THE_MART = ["channel", "active_intent", "user_country", "device_family", "os_family", "browser_family"]
+IN_THE_MART += ["page_hostname", "page_path", "origin"]
+
 
 @dataclass
 class Definitions:
@@ -177,7 +180,6 @@ class Expected:
             "conversation_id": row["_id"],
             "bot_name": row["bot_name"],
             "locale": row["locale"],
-            "channel": inside(metadata, "__sys_channel"),
             "customer_id": next(filter(None, identities), None),
             "started_at": row["starttime"],
             "last_action_at": row["lastactionat"],
@@ -195,15 +197,8 @@ class Expected:
             "first_customer_message_at": asked,
             "first_response_at": answered,
             "first_response_seconds": seconds(asked, answered),
-            "active_intent": inside(metadata, "__sys_activeIntent"),
-            "user_country": inside(metadata, "__sys_userCountry"),
-            "device_family": inside(metadata, "__sys_userAgentParsed.device.family"),
-            "os_family": inside(metadata, "__sys_userAgentParsed.os.family"),
-            "browser_family": inside(metadata, "__sys_userAgentParsed.user_agent.family"),
+            **{name: inside(metadata, PARAMETERS[name]) for name in IN_THE_MART},
             "is_mobile": truth(inside(metadata, "browser_isMobile")),
-            "page_hostname": inside(metadata, "browser_hostname"),
-            "page_path": inside(metadata, "browser_path"),
-            "origin": inside(metadata, "origin"),
             **{name: inside(metadata, path) for name, path in columns.items()},
             "is_draft": truth(inside(metadata, "draft")),
             "tags": row["tags"],

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from tap_deepconverse.client import ExportStream
 from tap_deepconverse.tap import TapDeepConverse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
     from multiprocessing.context import ForkServerProcess
 
@@ -68,14 +69,24 @@ def patience(**policy: float) -> AbstractContextManager[Any]:
     return mock.patch.object(ExportStream, "retry_policy", RetryPolicy(**policy))
 
 
-class Clock:
-    """A clock that goes only as it is told."""
+class Time(threading.Event):
+    """A clock, and the event that ends a sync: to wait is to let time pass. `when_waiting` is called once in it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seconds = 1_000.0
+        self.when_waiting: Callable[[], object] | None = None
 
     def __call__(self) -> float:
         return self.seconds
+
+    @override
+    def wait(self, timeout: float | None = None) -> bool:
+        if call := self.when_waiting:
+            self.when_waiting = None
+            call()
+        self.seconds += timeout or 0.0
+        return self.is_set()
 
 
 @dataclass

@@ -69,7 +69,6 @@ def test_each_bot_and_stream_is_asked(serve: Serve, archive: Archive, write_json
     [
         ({}, "2026-08-22 14:13"),
         ({"start_date": "2026-09-21T14:03:20Z"}, "2026-09-21 14:03"),  # no more is asked for than a sync would
-        ({"window_days": 1}, "2026-09-20 14:13"),
     ],
 )
 def test_a_bot_without_records_is_asked_twice(
@@ -83,13 +82,6 @@ def test_a_bot_without_records_is_asked_twice(
     said = f"reachable, but no records since {since} UTC; check this bot's name in `bot_names`"
     assert report.count(said) == len(sandbox.requests) / 2 == BOTH
     assert {each["per_page"] for each in sandbox.requests} == {"7"}
-
-
-def test_an_end_in_the_future_is_replaced_by_the_servers_time(serve: Serve) -> None:
-    sandbox, url = serve(refuses_future=True, clock_behind=3 * 86_400)
-    assert report_of(url, end_date=None)[1] == []
-    refused, end = [int(each["end_time"]) for each in sandbox.requests if each["endpoint"] == FIRST][:2]
-    assert refused - end >= 3 * 86_400
 
 
 # --- Errors: one bot's or everyone's, in one sentence for each reason ---
@@ -122,8 +114,6 @@ def test_a_stream_that_the_key_may_not_read_is_one_error(serve: Serve, archive: 
         (refuses(403, f"no {OTHER_KEY}"), "no", "the API refuses the key (HTTP 403: no ***)"),
         (says("<html><title>No</title></html>", 403), UNKNOWN, "the firewall in front of the API refuses the request"),
         (refuses(429, "Limit Exceeded", "86400"), UNKNOWN, "the API asks to wait 24.0 h (HTTP 429: Limit Exceeded)"),
-        (refuses(503, "Busy"), UNKNOWN, "the API returned a temporary error (HTTP 503: Busy)"),
-        (says('{"rows": [], "next": 1, "a@b": 1}'), UNKNOWN, f"has no list `{DATA}`; its keys: next, rows and 1 more"),
     ],
 )  # fmt: skip
 def test_what_all_have_is_told_once_and_soon(serve: Serve, fault: Fault, is_accepted: str, reason: str) -> None:
@@ -143,6 +133,7 @@ def test_a_host_that_does_not_answer_is_told_after_three_timeouts(write_json: Wr
     assert done.stdout.count("  not asked\n") == len(MANY) * BOTH - 3
     assert done.log.count("no response from the API in time") == 1
     assert "Traceback" not in done.log
+    assert f"key accepted: {UNKNOWN}" in done.stdout
 
 
 def test_one_temporary_error_is_retried(serve: Serve) -> None:
@@ -157,7 +148,6 @@ def test_one_temporary_error_is_retried(serve: Serve) -> None:
     [
         (f'{{"{DATA}": [{{"{ID}": "a"}}, {{"locale": "en_us"}}]}}', f"record 2 of the page has no `{ID}`"),
         (f'{{"{DATA}": [], "{CURSOR}": {{}}}}', f"the `{CURSOR}` in the response is not text"),
-        ("<html>We are back soon</html>", "the response is not JSON"),
     ],
 )
 def test_an_answer_that_a_sync_could_not_use_is_an_error(serve: Serve, body: str, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,20 +19,16 @@ if TYPE_CHECKING:
     from flask import Response
 
     from tests.conftest import Serve, WriteJson
+    from tests.support import Output
 
 ZONES = ("America/New_York", "Pacific/Chatham", "Europe/Berlin", "UTC")
 
 
-def milliseconds(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp() * 1000)
-
-
 ODD_DAYS = {
     "spring forward in New York": "2026-03-08T12:00:00+00:00",
-    "fall back in New York": "2026-11-01T12:00:00+00:00",
     "leap day": "2024-02-29T12:00:00+00:00",
-    "year's end": "2026-01-01T00:00:00+00:00",
-    "leap second": "2017-01-01T00:00:00+00:00",
+    "fall back in Berlin": "2026-10-25T12:00:00+00:00",
+    "leap second and year's end": "2017-01-01T00:00:00+00:00",
 }
 
 
@@ -45,9 +41,9 @@ def around(moment: int) -> Archive:
     return archive
 
 
-@pytest.mark.parametrize(("day", "zone"), list(zip(ODD_DAYS, cycle(ZONES), strict=False)))
+@pytest.mark.parametrize(("day", "zone"), list(zip(ODD_DAYS, ZONES, strict=True)))
 def test_odd_days_are_whole_in_any_time_zone(serve: Serve, write_json: WriteJson, day: str, zone: str) -> None:
-    moment = milliseconds(ODD_DAYS[day])
+    moment = int(datetime.fromisoformat(ODD_DAYS[day]).timestamp() * 1000)
     sandbox, url = serve(around(moment), times=TIME_FORMATS[len(day) % len(TIME_FORMATS)])
     start, middle, end = (format_time(parse_time(moment + days * DAY)) for days in (-2, 0, 2))
     config = config_for(url, start_date=start, window_days=1)
@@ -60,45 +56,49 @@ def test_odd_days_are_whole_in_any_time_zone(serve: Serve, write_json: WriteJson
     assert lost(sandbox, first, done) == []
 
 
+class Lately:
+    """A bot that has talked in the ten days before `now`, and settings to read them."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.now = datetime.now(UTC)
+        self.archive = Archive(seed=5)
+        until = int(self.now.timestamp() * 1000) - 60_000
+        self.archive.add_bot("bot", 60, until - 10 * DAY, until)
+        self.sandbox, url = serve(self.archive)
+        start = format_time(self.now - timedelta(days=11))
+        self.config = config_for(url, start_date=start, window_days=1, concurrency=3)
+
+    def lost_after(self, first: Output) -> list[str]:
+        """What is lost once half a minute has passed, and a second run has read it."""
+        self.archive.live(self.archive.lived_until + 30_000)
+        return lost(self.sandbox, first, sync(self.config, first.state))
+
+
 @pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=400)])
 def test_a_clock_that_jumps_during_a_run_loses_nothing(serve: Serve, jump: timedelta) -> None:
-    now = datetime.now(UTC)
-    archive = Archive(seed=5)
-    archive.add_bot("bot", 60, int(now.timestamp() * 1000) - 10 * DAY, int(now.timestamp() * 1000))
-    sandbox, url = serve(archive)
-    with time_machine.travel(now, tick=True) as clock:
-        asked = 0
+    lately = Lately(serve)
+    with time_machine.travel(lately.now, tick=True) as clock:
+        asked = count(1)
 
-        def jump_sometime(answer: Response) -> Response:
-            nonlocal asked
-            asked += 1
-            if asked == 5:
+        def jump_at_the_fifth(answer: Response) -> Response:
+            if next(asked) == 5:
                 clock.shift(jump)
             return answer
 
-        sandbox.fault = jump_sometime
-        config = config_for(url, start_date=format_time(now - timedelta(days=11)), window_days=1, concurrency=3)
-        first = sync(config)
-        clock.move_to(now + timedelta(minutes=1))
-        archive.live(archive.lived_until + 30_000)
-        second = sync(config, first.state)
-    assert asked > 5
-    assert lost(sandbox, first, second) == []
+        lately.sandbox.fault = jump_at_the_fifth
+        first = sync(lately.config)
+        assert next(asked) > 6
+        clock.move_to(lately.now + timedelta(minutes=1))
+        assert lately.lost_after(first) == []
 
 
-@pytest.mark.parametrize("wrong_by", [timedelta(hours=-2), timedelta(hours=2), timedelta(days=3)])
+@pytest.mark.parametrize("wrong_by", [timedelta(hours=-2), timedelta(days=3)])
 def test_a_clock_that_is_wrong_for_a_run_is_made_up_for_by_the_next(serve: Serve, wrong_by: timedelta) -> None:
-    now = datetime.now(UTC)
-    archive = Archive(seed=5)
-    archive.add_bot("bot", 60, int(now.timestamp() * 1000) - 10 * DAY, int(now.timestamp() * 1000) - 60_000)
-    sandbox, url = serve(archive)
-    config = config_for(url, start_date=format_time(now - timedelta(days=11)))
-    with time_machine.travel(now + wrong_by, tick=True):
-        first = sync(config)
-    with time_machine.travel(now, tick=True):
-        archive.live(archive.lived_until + 30_000)
-        second = sync(config, first.state)
-    assert lost(sandbox, first, second) == []
+    lately = Lately(serve)
+    with time_machine.travel(lately.now + wrong_by, tick=True):
+        first = sync(lately.config)
+    with time_machine.travel(lately.now, tick=True):
+        assert lately.lost_after(first) == []
 
 
 def test_waits_go_by_what_passes_and_not_by_what_the_clock_says(serve: Serve) -> None:

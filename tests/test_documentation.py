@@ -58,7 +58,7 @@ def test_the_readme_has_every_stream_and_field_as_it_is() -> None:
     assert sorted(rows_under("Streams")) == sorted(expected)
 
 
-def test_meltano_has_every_setting_as_it_is() -> None:
+def test_meltano_has_every_setting_capability_and_stream_as_it_is() -> None:
     expected = []
     for name, schema in SETTINGS.items():
         setting = {
@@ -74,13 +74,7 @@ def test_meltano_has_every_setting_as_it_is() -> None:
         expected.append(setting)
     assert EXTRACTOR["settings"] == expected
     assert EXTRACTOR["settings_group_validation"] == [REQUIRED]
-
-
-def test_meltano_has_the_capabilities() -> None:
     assert EXTRACTOR["capabilities"] == sorted(capability.value for capability in TapDeepConverse.capabilities)
-
-
-def test_meltano_has_every_stream() -> None:
     assert sorted(EXTRACTOR["select"]) == sorted(f"{name}.*" for name in TAP.streams)
 
 

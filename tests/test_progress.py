@@ -14,7 +14,7 @@ from sandbox.archive import DAY
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.tap import TapDeepConverse
 from tests.conftest import NOW
-from tests.support import Clock, Collector, config_for
+from tests.support import Collector, Time, config_for
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib import Message
@@ -34,7 +34,7 @@ def test_progress_is_reported_every_ten_to_fifteen_seconds_however_slow_the_targ
 ) -> None:
     archive.add_bot("bot", 1_500, NOW - DAY, NOW)
     _, url = serve()
-    clock = Clock()
+    clock = Time()
 
     class SlowTarget(Collector):
         @override

@@ -21,8 +21,7 @@ ALL: dict[str, Any] = {"start_time": 0, "end_time": NOW // 1000 + 1, "bot_name":
 
 def ask(url: str, stream: str = "conversations", key: str = KEY, **query: Any) -> requests.Response:
     path = ENDPOINTS[stream].path if stream in ENDPOINTS else stream
-    cookies, query = query.pop("cookies", None), parameters(**{**ALL, **query})
-    return requests.get(url + path, query, headers={KEY_HEADER: key}, cookies=cookies, timeout=600)
+    return requests.get(url + path, parameters(**{**ALL, **query}), headers={KEY_HEADER: key}, timeout=600)
 
 
 def read_all(url: str, stream: str = "conversations", **query: Any) -> list[dict[str, Any]]:
@@ -39,8 +38,7 @@ def read_all(url: str, stream: str = "conversations", **query: Any) -> list[dict
 def test_pages_and_cursors(serve: Serve, archive: Archive) -> None:
     _, url = serve()
     records = read_all(url, per_page=7)
-    assert len(records) == 50
-    assert {record["_id"] for record in records} == archive.conversations["bot"].keys()
+    assert sorted(record["_id"] for record in records) == sorted(archive.conversations["bot"])
     assert len(ask(url, per_page=7).json()[DATA]) == 7
     assert ask(url, per_page=50).json()[CURSOR] is None
     messages = read_all(url, "messages", per_page=10)
@@ -53,11 +51,9 @@ def test_pages_and_cursors(serve: Serve, archive: Archive) -> None:
     ("status", "request_"),
     [
         (403, {"key": "wrong"}),
-        (400, {"start_time": None}),
         (400, {"end_time": None}),
         (400, {"bot_name": None}),
         (400, {"start_time": "2026-01-01"}),
-        (400, {"per_page": 0}),
         (400, {"per_page": 1001}),
         (400, {"cursor": "!"}),
         (404, {"bot_name": "unknown"}),

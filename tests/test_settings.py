@@ -37,10 +37,9 @@ def errors_of(config: dict[str, Any], **options: Any) -> list[str]:
         "end_date": ["", "soon", 1744750665],
         "api_url": [
             "", "api.converseapps.com", "ftp://api.converseapps.com", "https://", "https://host:port", "https://a b",
-            "http://api.converseapps.com", "http://10.0.0.1", "http://localhost.example.com", "https://u:p@example.com",
-            "https://example.com?key=1", "https://example.com#a", "https://example.com?", "https://example.com:443000",
-            "https://example.com#", "https://example.com/{api_key}", "http://[::1", "https://a..b", "https://a\n", 7,
-            "http://127.0.0.1.example.com", f"https://{64 * 'a'}.com", "https://secret@example.com", "https://[::1]x",
+            "http://api.converseapps.com", "http://10.0.0.1", "http://localhost.example.com", "https://a..b", 7,
+            "https://example.com?key=1", "https://example.com#", "https://example.com:443000", "https://a\n",
+            "https://example.com/{api_key}", "http://[::1", f"https://{64 * 'a'}.com", "https://secret@example.com",
         ],
         "page_size": [0, -1, 1001, "many", 1.5, True],
         "exclude_metadata": ["__sys_userIp", [7]],
@@ -103,16 +102,6 @@ def test_good_values_are_taken(setting: str, values: list[Any]) -> None:
         assert tap.config.get(setting) == (1000 if (setting, value) == ("page_size", None) else value)
 
 
-def test_an_error_that_no_setting_causes_is_not_blamed_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> None:
-        msg = "a bug"
-        raise TypeError(msg)
-
-    monkeypatch.setattr(TapDeepConverse, "load_state", fail)
-    with pytest.raises(TypeError):
-        TapDeepConverse(config={**VALID, "stream_maps": {"conversations": {"metadata": "__NULL__"}}})
-
-
 def test_unknown_settings_are_warnings_as_for_batch_messages(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     _, url = serve()
     output = sync(config_for(url, batch_config={"storage": {"root": "S3CRET"}}, **{"api-key": "S3CRET", "{S3CRET": 1}))
@@ -136,7 +125,7 @@ def test_the_command_says_it_without_a_request(
 
 
 @pytest.mark.parametrize("option", ["--config", "--catalog", "--state"])
-@pytest.mark.parametrize("text", [b" \n", b"{api_key: S3CRET}", b'"S3CRET"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("text", [b"", b'"S3CRET"', b"{}\n{}", b"\xff", b"[" * 100_000])
 def test_a_file_that_is_no_json_object_is_said_in_a_sentence(write_json: WriteJson, option: str, text: bytes) -> None:
     path = write_json({}, "file.json")
     path.write_bytes(text)
@@ -153,21 +142,19 @@ def test_a_file_that_cannot_be_read_is_said_in_a_sentence(path: str, reason: str
     assert done.log.rstrip().endswith(f" {reason}: '{path}'")
 
 
-@pytest.mark.parametrize("option", ["", "--test"])
 @pytest.mark.parametrize(
     "run",
     [
         """TAP --config <(echo "$CONFIG") --state <(echo '{}')""",
         """TAP --config <(echo "$CONFIG") --state - <<< '{}'""",
-        """TAP --config /dev/stdin <<< "$CONFIG\"""",
-        """mkfifo fifo; (echo "$CONFIG" > fifo) & TAP --config fifo""",
+        """TAP --test --config /dev/stdin <<< "$CONFIG\"""",
     ],
 )
-def test_a_file_is_read_once_as_it_may_be_a_pipe(serve: Serve, tmp_path: Path, run: str, option: str) -> None:
+def test_a_file_is_read_once_as_it_may_be_a_pipe(serve: Serve, tmp_path: Path, run: str) -> None:
     _, url = serve()
     environment = {**os.environ, "CONFIG": json.dumps(one_window(url))}
     done = subprocess.run(  # noqa: S603
-        ["/bin/bash", "-c", run.replace("TAP", f"'{TAP}' {option}")],
+        ["/bin/bash", "-c", run.replace("TAP", f"'{TAP}'")],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -223,14 +210,15 @@ def test_blanks_around_a_bot_s_name_are_taken_off(monkeypatch: pytest.MonkeyPatc
         assert [each["bot_name"] for each in tap.streams["messages"].partitions or []] == names
 
 
-def test_an_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    file = tmp_path / ".env"
-    monkeypatch.setattr("singer_sdk.configuration._dict_config.find_dotenv", lambda **_: str(file))
-    for name in ("END_DAT", "PAGE_SIZE"):
-        monkeypatch.setenv(f"TAP_DEEPCONVERSE_{name}", "")  # so that what the SDK reads of the file is undone
-    file.write_text("TAP_DEEPCONVERSE_END_DAT=2026-01-01\nTAP_DEEPCONVERSE_PAGE_SIZE=7\n")
-    assert TapDeepConverse(config=VALID, parse_env_config=True).config["page_size"] == 7
-    assert "`end_dat` is not a setting of this tap, and is ignored." in caplog.text
-    file.write_bytes(b"TAP_DEEPCONVERSE_BOT_NAMES=Zo\xeb")
-    (sentence,) = errors_of(VALID, parse_env_config=True)
-    assert sentence == "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"TAP_DEEPCONVERSE_PAGE_SIZE=7000\n", "`page_size` must be a whole number from 1 to 1000."),
+        (b"TAP_DEEPCONVERSE_END_DAT=2026\n", "`end_dat` is not a setting of this tap, and is ignored."),
+        (b"BOT_NAMES=Zo\xeb", "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."),
+    ],
+)
+def test_an_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, said: str) -> None:
+    (tmp_path / ".env").write_bytes(text)
+    monkeypatch.chdir(tmp_path)
+    assert said in command("--config", "ENV").log

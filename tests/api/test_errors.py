@@ -17,7 +17,6 @@ from tap_deepconverse.api.errors import (
     APIError,
     CursorRejectedError,
     FutureEndError,
-    PageTooLargeError,
     describe,
     is_transient,
     kind_of,
@@ -64,15 +63,9 @@ def test_which_statuses_are_transient(status: int, passes: bool) -> None:  # noq
     assert kind_of(error) == ("temporary" if passes else str(status))
 
 
-@pytest.mark.parametrize("status", [200, 204])
-def test_what_is_no_error(status: int) -> None:
-    raise_for_status(response(status), KEY)
-
-
 @pytest.mark.parametrize(
     ("made", "kind", "said"),
     [
-        (response(413, query="cursor=x"), PageTooLargeError, "the page is too large for the API (HTTP 413"),
         (response(404, query="cursor=x"), CursorRejectedError, "the API rejected the pagination cursor"),
         (response(403, query="cursor=x"), APIError, "the API refuses the key"),
         (response(403, "<html><title>No</title>"), APIError, "the firewall in front of the API refuses the request"),
@@ -103,10 +96,6 @@ def caused(error: Exception, by: Exception) -> Exception:
     return error
 
 
-def refused_by_proxy(status: str) -> Exception:
-    return caused(requests.exceptions.ProxyError("S3CRET"), OSError(f"Tunnel connection failed: {status} S3CRET"))
-
-
 def tls(reason: str) -> Exception:
     return caused(requests.exceptions.SSLError("S3CRET"), ssl.SSLError(1, f"[SSL: {reason}] no"))
 
@@ -116,28 +105,18 @@ def tls(reason: str) -> Exception:
     [
         (FatalAPIError("the API refuses"), False, "the API refuses"),
         (caused(requests.ConnectionError("S3CRET"), socket.gaierror(-3, "no name")), True, "failed (no name); check"),
-        (caused(requests.ConnectionError(), ConnectionResetError(104, "reset")), True, "API failed (reset)"),
         (requests.ConnectionError("https://user:S3CRET@host"), True, "to the API failed (ConnectionError); check"),
-        (requests.ConnectTimeout("S3CRET"), True, "failed (ConnectTimeout); check the network and `api_url`"),
         (requests.ReadTimeout("S3CRET"), True, "in time; if it is only slow, raise `request_timeout`"),
         (requests.exceptions.ChunkedEncodingError("S3CRET"), True, "the response was cut short, or is corrupt"),
         (requests.exceptions.ProxyError("S3CRET"), True, "failed (ProxyError); check HTTPS_PROXY and NO_PROXY"),
-        (refused_by_proxy("503"), True, "failed (Tunnel connection failed: 503)"),
-        (refused_by_proxy("407"), False, "failed (Tunnel connection failed: 407)"),
-        (refused_by_proxy("403"), False, "failed (Tunnel connection failed: 403)"),
+        (caused(requests.exceptions.ProxyError(), OSError("Tunnel connection failed: 503 no")), True, "failed: 503"),
         (requests.exceptions.InvalidURL("S3CRET"), False, "failed (InvalidURL); check HTTPS_PROXY"),
-        (requests.exceptions.InvalidProxyURL("S3CRET"), False, "failed (InvalidProxyURL); check HTTPS_PROXY"),
-        (requests.exceptions.InvalidSchema("S3CRET"), False, "SOCKS needs PySocks"),
         (tls("UNEXPECTED_EOF_WHILE_READING"), True, "the TLS connection to the API's host failed ([SSL: UNEXPECTED"),
-        (tls("WRONG_VERSION_NUMBER"), False, "failed ([SSL: WRONG_VERSION_NUMBER] no); check `api_url`"),
-        (tls("CERTIFICATE_VERIFY_FAILED"), False, "REQUESTS_CA_BUNDLE may name your network's CA"),
         (requests.exceptions.TooManyRedirects("S3CRET"), False, "to the API failed (TooManyRedirects)"),
     ],
 )  # fmt: skip
 def test_which_errors_of_a_connection_are_transient_and_what_is_said(
-    error: Exception,
-    passes: bool,  # noqa: FBT001
-    said: str,
+    error: Exception, said: str, *, passes: bool
 ) -> None:
     assert is_transient(error) is passes
     clause = describe(error)
@@ -150,11 +129,10 @@ def test_which_errors_of_a_connection_are_transient_and_what_is_said(
     ("error", "of_the_page"),
     [
         *((RetriableAPIError("no", response(status)), True) for status in (200, 408, 500, 504)),
-        *((RetriableAPIError("no", response(status)), False) for status in (425, 429)),
+        (RetriableAPIError("no", response(429)), False),
         (requests.ReadTimeout(), True),
         (requests.ConnectTimeout(), False),
         (requests.exceptions.ChunkedEncodingError(), True),
-        (requests.ConnectionError(), False),
     ],
 )
 def test_which_errors_a_smaller_page_might_help_with(error: Exception, of_the_page: bool) -> None:  # noqa: FBT001
@@ -167,9 +145,7 @@ def test_which_errors_a_smaller_page_might_help_with(error: Exception, of_the_pa
         ({}, 0),
         ({"Retry-After": " 120 "}, 120),
         ({"Retry-After": "soon"}, 0),
-        ({"Retry-After": "-5"}, 0),
         ({"Retry-After": "Sun, 01 Mar 2026 00:00:30 GMT", "Date": NOW}, 60),
-        ({"Retry-After": "Sun, 01 Mar 2026 00:00:30", "Date": NOW}, 60),
         ({"Retry-After": "Sun, 01 Mar 2026 01:00:30 +0100", "Date": NOW}, 60),
         ({"Retry-After": "Sat, 28 Feb 2026 23:00:00 GMT", "Date": NOW}, 0),
         ({"Retry-After": "Sun, 99 Mar 2026 00:00:30 GMT"}, 0),

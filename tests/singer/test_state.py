@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import time_machine
 
-from sandbox.contract import STREAMS
 from tap_deepconverse.records.values import format_time
 from tap_deepconverse.singer.state import Checkpoints, Resume
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import Collector, config_for, sync
-
-if TYPE_CHECKING:
-    from tests.conftest import Serve
+from tests.support import Collector, config_for
 
 BOT = {"bot_name": "bot"}
 NOON = datetime(2026, 9, 21, 12, tzinfo=UTC)
@@ -35,13 +31,6 @@ def stored(writer: Collector) -> dict[str, Any]:
     partition: dict[str, Any]
     (partition,) = writer.output.state["bookmarks"]["conversations"]["partitions"]
     return partition
-
-
-def full_table() -> dict[str, Any]:
-    catalog = TapDeepConverse(validate_config=False).catalog_dict
-    for entry in catalog["streams"]:
-        entry["replication_method"] = "FULL_TABLE"
-    return catalog
 
 
 def test_what_is_stored_is_what_the_next_run_resumes_from() -> None:
@@ -87,7 +76,10 @@ def test_nothing_is_written_before_the_first_record_and_for_a_full_table() -> No
     checkpoints, writer = checkpoints_of()
     checkpoints.advance(BOT, None, NOON, {})
     assert writer.output.messages == []
-    checkpoints, writer = checkpoints_of(full_table(), replication_key_value=DAY_BEFORE)
+    catalog = TapDeepConverse(validate_config=False).catalog_dict
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    checkpoints, writer = checkpoints_of(catalog, replication_key_value=DAY_BEFORE)
     assert checkpoints.resume(BOT) == Resume()
     checkpoints.advance(BOT, NOON, NOON, {})
     assert writer.output.messages == []
@@ -115,16 +107,3 @@ def test_a_time_before_1970_counts_as_1970(early: str) -> None:
     checkpoints, _ = checkpoints_of(replication_key_value=early, complete_since=early, complete_until=early)
     resume = checkpoints.resume(BOT)
     assert resume.bookmark == resume.complete_until == datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def test_wrong_counts_lose_nothing(serve: Serve) -> None:
-    _, url = serve()
-    config = config_for(url, start_date="2026-09-01", end_date="2026-09-22")
-    first = sync({**config, "end_date": "2026-09-20T12:00:00Z"})
-    for stream in STREAMS:
-        wrong = {"since": "2026-09-20T00:00:00Z", "counts": [7] * 100}
-        first.state["bookmarks"][stream]["partitions"][0]["per_hour"] = wrong
-    second = sync(config, first.state)
-    whole = sync(config)
-    for stream in STREAMS:
-        assert first.newest(stream).keys() | second.newest(stream).keys() == whole.newest(stream).keys()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pytest_httpserver import HTTPServer
 
-    from sandbox.server import Sandbox
     from tests.conftest import Serve, WriteJson
 
 STREAMS = ("conversations", "messages")
@@ -37,23 +36,17 @@ OURS = state_of(partition())
 @pytest.mark.parametrize(
     ("state", "says"),
     [
-        ([], "Expected `object`"),
         (None, "Expected `object`"),
         ({"type": "STATE", "value": OURS}, "`bookmarks`"),
         ({"completed": {"singer_state": OURS}, "partial": {}}, "`bookmarks`"),
-        ({"conversations": {"lastActionAt": DAY}}, "`bookmarks`"),
         ({"bookmarks": []}, "`$.bookmarks`"),
         ({"bookmarks": {"conversation": OURS["bookmarks"]["conversations"]}}, "`conversation` - at `$.bookmarks`"),
-        ({"bookmarks": {"conversations": None}}, "`$.bookmarks.conversations`"),
         ({"bookmarks": {"conversations": {"replication_key_value": DAY}}}, "`replication_key_value`"),
-        ({"bookmarks": {"conversations": {"partitions": {}}}}, "`$.bookmarks.conversations.partitions`"),
         (state_of({"replication_key_value": DAY}), "`context`"),
-        (state_of({"context": {"bot": "bot"}}), "partitions[0].context`"),
         (state_of({"context": {"bot_name": 7}}), "partitions[0].context.bot_name`"),
         (state_of({"context": {"bot_name": "bot"}, "progress_markers": {}}), "`progress_markers`"),
         (state_of(partition("2026-01-01")), "partitions[0].replication_key_value`"),
         (state_of(partition("2026-01-01T00:00:00")), "timezone"),
-        (state_of(partition(1744750665)), "partitions[0].replication_key_value`"),
         (state_of(partition(complete_until="soon")), "partitions[0].complete_until`"),
         (state_of(partition(per_hour={"since": DAY, "counts": [-5]})), "`int` >= 0"),
         (state_of(partition(per_hour={"since": DAY, "counts": [10**15]})), "`int` <= "),
@@ -80,30 +73,13 @@ def test_a_state_that_can_be_gone_on_from_passes(state: Any) -> None:
     check_state(state, STREAMS)
 
 
-def starts_of(sandbox: Sandbox) -> list[int]:
-    return [int(each["start_time"]) + 1 for each in sandbox.requests if each["endpoint"] == "conversations"]
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("", "must hold one JSON object in UTF-8 (Expecting value: line 1 column 1 (char 0))"),
-        ("[]", "must hold one JSON object in UTF-8 (Expected `object`, got `array`)"),
-        (f"{json.dumps(OURS)}\n{json.dumps(OURS)}\n", "must hold one JSON object in UTF-8 (Extra data: line 2"),
-        ('{"bookmarks": 7}', "`$.bookmarks`"),
-        (f'{{"bookmarks": {"1" * 10_000}}}', "must hold one JSON object"),
-    ],
-)
-def test_the_command_says_it_before_it_asks_the_api(
-    httpserver: HTTPServer, write_json: WriteJson, text: str, says: str
-) -> None:
-    state = write_json({}, "state.json")
-    state.write_text(text)
-    done = command("--config", write_json(config_for(httpserver.url_for(""))), "--state", state)
+def test_the_command_says_it_before_it_asks_the_api(httpserver: HTTPServer, write_json: WriteJson) -> None:
+    config = write_json(config_for(httpserver.url_for("")))
+    done = command("--config", config, "--state", write_json({"bookmarks": 7}, "state.json"))
     assert done.status == 1
     assert "Traceback" not in done.log
     assert not httpserver.log
-    assert says in done.log.splitlines()[-1]
+    assert "`$.bookmarks`" in done.log.splitlines()[-1]
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -119,7 +95,8 @@ def test_a_state_is_read_in_utf_8_whatever_the_locale(
     plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = command("--config", config, "--state", state, env=plain)
     assert done.status == 0, done.log
-    assert min(starts_of(sandbox)) == int(datetime(2026, 9, 20, tzinfo=UTC).timestamp())
+    starts = [int(each["start_time"]) for each in sandbox.requests if each["endpoint"] == "conversations"]
+    assert min(starts) == datetime(2026, 9, 20, tzinfo=UTC).timestamp() - 1
 
 
 def test_a_gap_and_a_bot_that_may_have_been_renamed_are_told(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:

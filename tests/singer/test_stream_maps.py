@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from singer_sdk.exceptions import ConfigurationError
 
 from tap_deepconverse.singer.stream_maps import stream_map_problems
 from tap_deepconverse.tap import TapDeepConverse
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
     from tests.conftest import Serve, WriteJson
 
 FIELDS = {"conversations": ["_id", "metadata", "startTime"], "messages": ["_id", "outMsg"]}
-NO_STREAM = "`stream_maps` names 'conversation', but the streams are conversations and messages."
-NOT_A_FIELD = (
-    "`stream_maps` removes 'rating' from 'messages', which is not a field of it (case counts). Undocumented fields are "
-    "inside `additional_fields`: name it in `exclude_metadata`."
-)
 EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`."
 
 
@@ -30,13 +24,11 @@ EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL_
     ("stream_maps", "problem"),
     [
         ({"conversations": {"metadata": "__NULL__", "new": "startTime", "__else__": None}, "messages": None}, None),
-        ({"__else__": None, "*s": {"metadata": "__NULL__"}}, None),
         ({"masked": {"__source__": "messages", "outMsg": None}}, None),
         ({"messages": {"outmsg": "outMsg", "outMsg": None}}, None),
         ({"messages": {"__alias__": "said", "__filter__": "outMsg", "__key_properties__": ["_id"]}}, None),
-        ({"messages": {"rating": "__NULL__", "__else__": None}}, NOT_A_FIELD),
-        ({"conversation": {"metadata": None}}, NO_STREAM),
-        ({"masked": {"__source__": "conversation", "x": "_id"}}, NO_STREAM),
+        ({"messages": {"rating": "__NULL__", "__else__": None}}, "name it in `exclude_metadata`."),
+        ({"conversation": {"metadata": None}}, "names 'conversation', but the streams are conversations and messages."),
         ({"messages": {"outmsg": None}}, "`stream_maps` removes 'outmsg' from 'messages', which is not a field of it"),
         ({}, f"`stream_maps` {EMPTY}"),
         ({"conversations": {}}, f"`stream_maps` for 'conversations' {EMPTY}"),
@@ -64,25 +56,11 @@ def test_a_field_that_the_catalog_adds_may_be_left_out(serve: Serve, write_json:
         assert command("--config", config, "--catalog", catalog).status == status
 
 
-def test_an_empty_map_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAP_DEEPCONVERSE_STREAM_MAPS", '{"conversations": {"metadata": "__NULL__"}, "messages": {}}')
-    with pytest.raises(ConfigurationError) as refusal:
-        TapDeepConverse(config=config_for("http://127.0.0.1:1"), parse_env_config=True)
-    assert str(refusal.value) == f"`stream_maps` for 'messages' {EMPTY}"
-
-
-FAKER = "use selected fields only (`fake` needs the Python package faker)"
-
-
 @pytest.mark.parametrize(
     ("maps", "why"),
     [
         ({"new": "sha256(config['salt'] + _id)"}, "KeyError; check its expressions, and `stream_map_config`"),
-        ({"new": "sha512(_id)"}, f"Function 'sha512' not defined, for expression 'sha512(_id)'; {FAKER}"),
-        ({"new": "locale + 'x'"}, f"'locale' is not defined for expression 'locale + 'x''; {FAKER}"),
-        ({"new": "fake.email()"}, f"'fake' is not defined for expression 'fake.email()'; {FAKER}"),
-        ({"new": "int(metadata)"}, "TypeError; "),
-        ({"__filter__": "metadata['zz'] == 1"}, "KeyError; "),
+        ({"new": "locale + 'x'"}, "'locale' is not defined for expression 'locale + 'x''; use selected fields only ("),
         ({"__filter__": "metadata['browser_userMeta']['email'] + 1"}, "TypeError; "),
     ],
 )
@@ -140,7 +118,7 @@ def test_what_a_map_makes_fits_what_it_announces(
     }
     output = sync(config_for(url, stream_maps={"conversations": maps}))
     (announced,) = [
-        message["schema"]["properties"]
+        message["schema"]
         for message in output.messages
         if message["type"] == "SCHEMA" and message["stream"] == "conversations"
     ]
@@ -150,13 +128,9 @@ def test_what_a_map_makes_fits_what_it_announces(
         plan = conversations[key]["metadata"]["plan"]
         assert record["plan"] in {None, "pro", "3", "0.5", '{"a": [0.1]}', '{"a":[0.1]}'}
         assert (record["plan"] is None) == (plan is None)
-        assert record["tags"] == ["a,b"]
         assert json.loads(record["text"]) == conversations[key]["metadata"]
-        assert record["startTime"] is None
-        assert record["number"] == 7
-        assert record["metadata"] == {"value": 7}
-        for name, value in record.items():
-            Draft202012Validator(announced[name]).validate(value)
+        assert record.items() >= {"tags": ["a,b"], "startTime": None, "number": 7, "metadata": {"value": 7}}.items()
+        Draft202012Validator(announced).validate(record)
     (warning,) = [line for line in caplog.messages if "does not fit" in line]
     assert warning.startswith("Bot 'bot', stream 'conversations', the record with _id '")
     assert "`stream_maps` makes a value of `startTime` that" in warning
@@ -165,10 +139,8 @@ def test_what_a_map_makes_fits_what_it_announces(
 @pytest.mark.parametrize(
     ("stream_maps", "said"),
     [
-        ({"_id": "metadata.get('nothing')"}, "': `stream_maps` makes `_id` null, which is a key."),
         ({"x": "metadata["}, "Failed to parse expression metadata["),
         ({"x": ""}, "`stream_maps` is not of the form that the SDK"),
-        ({"__source__": None}, "`stream_maps` names 'None'"),
         ({"__else__": "x"}, "`stream_maps` is not of the form that the SDK"),
     ],
 )

@@ -100,8 +100,7 @@ def test_a_schema_that_repeats_the_last_one_is_dropped(pipe: Pipe, writer: PageW
     assert written == [("a", "string"), ("b", "string"), ("a", "integer"), ("a", "string")]
 
 
-@pytest.mark.parametrize("buffering", [0, 1 << 13])
-@pytest.mark.parametrize("waits", [0, 1])
+@pytest.mark.parametrize(("buffering", "waits"), [(0, 0), (1 << 13, 1), (1 << 13, 0)])
 def test_a_slow_target_gets_all_of_a_large_page_without_a_spin(buffering: int, waits: int) -> None:
     """A pipe takes some of a page at a time, and one that does not wait says so."""
     pipe = Pipe(buffering)
