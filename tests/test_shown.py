@@ -132,7 +132,7 @@ def test_a_full_disk_is_said_and_a_closed_log_stops_nothing(
 
 def test_a_failing_test_leaves_no_file_open(write_json: WriteJson) -> None:
     arguments = ["--config", write_json(config_for(NEVER)), "--state", write_json({}, "state.json"), "--test"]
-    command = [sys.executable, "-W", "always", TAP, *arguments]
+    command = [sys.executable, "-W", "always", str(TAP), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 1
     assert "ResourceWarning" not in done.stderr
