@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
 API_KEY_HEADER = "x-api-key"
 BASE_PATH = "/conversations/export/v1"
-MOST_DAYS = 36_500
-"""Largest number of days that makes a difference: a century."""
+MOST_DAYS = 36_500  # a century: more makes no difference
 
 
 class ExportStream(RESTStream[str | None]):
@@ -55,8 +54,7 @@ class ExportStream(RESTStream[str | None]):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the records conform already; a second check would cost time
     emit_activate_version_messages = False  # a target would delete older rows, also those of a bot that then fails
     retry_policy = RetryPolicy()
-    begin_key = ""
-    """Field with the time when the conversation began, if the stream has one beside the replication key."""
+    begin_key = ""  # the field with the time when the conversation began, if it is not the replication key
 
     @override
     def __init__(self, tap: Tap, exclusion: Exclusion | None = None) -> None:
@@ -87,7 +85,6 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def validate_response(self, response: requests.Response) -> None:
-        """Raise an error for a response that is not a page; see `raise_for_status` and `parse_page`."""
         key = self.config["api_key"]
         raise_for_status(response, key)
         try:
@@ -105,7 +102,7 @@ class ExportStream(RESTStream[str | None]):
     @cached_property
     def bots(self) -> dict[str, BotSync]:
         """What a run reads of each bot, by its name."""
-        settings, checkpoints = _span_settings(self), Checkpoints(self)
+        settings, checkpoints = span_settings(self), Checkpoints(self)
         return {
             context["bot_name"]: BotSync(self.endpoint, context, settings, checkpoints, self._conformer)
             for context in self.partitions
@@ -134,9 +131,7 @@ class ExportStream(RESTStream[str | None]):
         """Yield the records of a bot that have come; without any, read the bot to its end.
 
         In a run of the tap, this is called for each burst of pages; where the SDK runs the stream, once for each bot.
-
-        Raises:
-            FatalAPIError: If the bot cannot be read, in the SDK's connection test. Otherwise that is logged.
+        If the bot cannot be read, that is logged; in the SDK's connection test, it is an error.
         """
         bot = self.bots[(context or {})["bot_name"]]
         if bot.lane.inbox or bot.is_over:
@@ -168,7 +163,7 @@ class ExportStream(RESTStream[str | None]):
 
     @override
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
-        """Return None: the tap writes no BATCH messages."""
+        pass  # the tap writes no BATCH messages
 
     @override
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:
@@ -178,7 +173,8 @@ class ExportStream(RESTStream[str | None]):
         super().log(message, *args, level=logging.DEBUG if is_said else level, **kwargs)
 
 
-def _span_settings(stream: ExportStream) -> SpanSettings:
+def span_settings(stream: ExportStream) -> SpanSettings:
+    """Return the settings that all bots of a stream share."""
     config = stream.config
     # The last full second: an end in the future, if only by a part of a second, may be refused.
     end = stream.tap.initialized_at // 1000

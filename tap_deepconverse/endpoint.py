@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -13,6 +13,7 @@ from singer_sdk.streams.rest import PageContext
 
 from tap_deepconverse.api.errors import FutureEndError, describe
 from tap_deepconverse.api.rate_limit import RateLimiter
+from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.api.retry import Retry, RetryPolicy
 from tap_deepconverse.api.session import Sessions
 from tap_deepconverse.extract.fallback import EndlessPagesError, ExtractionError, FullPage
@@ -27,59 +28,44 @@ if TYPE_CHECKING:
 
     from tap_deepconverse.extract.window import Reading
 
-MOST_EMPTY_PAGES = 250
-"""Pages without records in a row, each with a cursor, after which the window is taken to have no end."""
+MOST_EMPTY_PAGES = 250  # in a row, each with a cursor; then the window is taken to have no end
 
 
 class Endpoint:
-    """Sends the requests of a stream, and knows what they have shown of the API. See `extract.lane.Source`.
-
-    Attributes:
-        full_page: How many records a full page holds.
-        latest_end: The largest `end_time` that the API takes, in Unix seconds; infinite until it refuses one.
-        selects_by: The field that the API selects by, once a record has shown it.
-        clock: Measures the progress, in seconds.
-    """
+    """Sends the requests of a stream, and knows what they have shown of the API. See `extract.lane.Source`."""
 
     def __init__(self, stream: RESTStream[str | None], policy: RetryPolicy) -> None:
         self.stream = stream
         self.name = stream.name
         self.full_page = FullPage(stream.config["page_size"])
-        self.latest_end = math.inf
-        self.selects_by = ""
+        self.latest_end = math.inf  # the largest `end_time` that the API takes, once it has refused one
+        self.selects_by = ""  # the field that the API selects by, once a record has shown it
         self.clock: Callable[[], float] = time.monotonic
-        self.limiter = RateLimiter(stream.config["requests_per_second"])
-        self.wait = self.limiter.wait
-        self._retry = Retry(self.limiter, stream.logger, policy)
-
-    @cached_property
-    def sessions(self) -> Sessions:
-        """A session for each window; all share their connections."""
-        return Sessions(self.stream.url_base)
+        self.sessions = Sessions(stream.url_base)
+        self._limiter = RateLimiter(stream.config["requests_per_second"])
+        self._retry = Retry(self._limiter, stream.logger, policy)
+        self.wait = self._limiter.wait
 
     @property
     def in_flight(self) -> float:
         """How many requests at once use the full rate limit."""
         most: int = self.stream.config["concurrency"]
-        return min(self.limiter.in_flight, most)
+        return min(self._limiter.in_flight, most)
 
     def pages(self, bot_name: str, reading: Reading, stopped: threading.Event) -> Iterator[Page]:
-        """Yield the pages of a window: each `next` requests one, for which the caller has waited for the limiter.
-
-        Raises:
-            FatalSyncError: If the window cannot be read so. Some of these errors have a fallback.
-        """
+        """Yield the pages of a window: each `next` requests one, for which the caller has waited for the limiter."""
         session = self.sessions.new()
-        where = f"Bot '{bot_name}', stream '{self.name}'"
+        where = name_of(bot_name, self.name)
         is_patient = reading.is_patient or reading.page_size == 1
         start = max(0, reading.window.start - 1)  # see `Window`
-        cursors: list[str | None] = [None]
+        seen: set[str | None] = {None}
+        cursor: str | None = None
         latest: list[Any] = []
         empty = 0
         while (end := min(reading.window.end, self.latest_end)) > reading.window.start:
             parameters = {"bot_name": bot_name, "start_time": start, "end_time": end, "per_page": reading.page_size}
-            request = PageContext[str | None](parameters, cursors[-1])
-            send = partial(self._fetch_whole, session, request, sum(reading.sizes))
+            request = PageContext[str | None](parameters, cursor)
+            send = partial(self._send, session, request, sum(reading.sizes))
             try:
                 page = page_of(self._retry(send, stopped, where=where, patient=is_patient))
             except FutureEndError as error:
@@ -87,19 +73,20 @@ class Endpoint:
                 self.wait(stopped)
                 continue
             yield page
-            if page.cursor is None:
+            cursor = page.cursor
+            if cursor is None:
                 return
             is_same = bool(page.data) and page.data == latest
-            if page.cursor in cursors or is_same:
+            if cursor in seen or is_same:
                 what = "page" if is_same else "cursor"
-                msg = f"the API returned the same {what} again, so the pages do not end (after {len(cursors)} pages)"
+                msg = f"the API returned the same {what} again, so the pages do not end (after {len(seen)} pages)"
                 raise EndlessPagesError(msg)
             empty = 0 if page.data else empty + 1
             if empty >= MOST_EMPTY_PAGES:
                 msg = f"the API returned {empty} pages in a row without records; report it to DeepConverse"
                 raise ExtractionError(msg)
             latest = page.data
-            cursors.append(page.cursor)
+            seen.add(cursor)
         yield Page([])
 
     def _end_earlier(self, error: FutureEndError, end: float) -> None:
@@ -111,18 +98,8 @@ class Endpoint:
             self.stream.logger.warning("Stream '%s': %s; %s", self.name, describe(error), until)
         self.latest_end = min(self.latest_end, server_now)
 
-    def _fetch_whole(self, session: requests.Session, page: PageContext[str | None], before: int) -> requests.Response:
-        """Send a request once; raise an error too if its page ends a window that holds more records by its `total`."""
-        response = self.fetch(session, page)
-        came = page_of(response)
-        records = before + len(came.data)
-        if came.cursor is None and came.total is not None and records < came.total:
-            msg = f"the API says that there are {came.total} records, but returned {records} and no cursor"
-            raise RetriableAPIError(msg, response)
-        return response
-
-    def fetch(self, session: requests.Session, page: PageContext[str | None]) -> requests.Response:
-        """Send a request once; raise an error for a response that is not a page."""
+    def _send(self, session: requests.Session, page: PageContext[str | None], before: int) -> requests.Response:
+        """Send a request once; raise an error for a response that is not a page, or not all that its `total` says."""
         request = self.stream.get_http_request(page=page)
         # Not the stream's `build_prepared_request`: it takes the cookies of another session.
         prepared = session.prepare_request(
@@ -131,4 +108,9 @@ class Endpoint:
         authenticated = self.stream.authenticator(prepared)
         response = session.send(authenticated, timeout=self.stream.config["request_timeout"])
         self.stream.validate_response(response)
+        came = page_of(response)
+        records = before + len(came.data)
+        if came.cursor is None and came.total is not None and records < came.total:
+            msg = f"the API says that there are {came.total} records, but returned {records} and no cursor"
+            raise RetriableAPIError(msg, response)
         return response

@@ -203,7 +203,7 @@ CURSORS = [
 
 ENDING = [
     ending(400, "Bad Request"),
-    ending(401, "Unauthorized", 1),  # now and then, it is retried
+    ending(401, "Unauthorized", 1),  # now and then, a retry helps
     ending(403, "Forbidden", 1),
     ending(404, "Bot not found"),
     Case("429 with a `Retry-After` of a day", lambda: refuses(429, "Limit Exceeded", "86400")),
@@ -237,8 +237,7 @@ class Warnings(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        if "answers again" not in record.getMessage():  # which it does in the end, whatever it was
-            self.lines.append(record.getMessage())
+        self.lines.append(record.getMessage())
 
 
 @dataclass

@@ -12,7 +12,7 @@ from singer_sdk.exceptions import FatalAPIError
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import STREAMS
-from sandbox.faults import PARTS, EveryNth, error
+from sandbox.faults import PARTS, EveryNth, error, half_of_the_records, nothing_but
 from tests.conftest import NOW
 from tests.support import Collector, config_for, lost, patience, run_into, sync
 
@@ -54,6 +54,7 @@ def archive() -> Archive:
         {"empty": "204"},
         {"empty": "null"},
         {"empty": "missing"},
+        {"hiccup": 1},  # at the first request
         {"hiccup": 9},
         {"cursor": "once"},
         {"cursor": "with a cookie"},
@@ -69,7 +70,21 @@ def test_whatever_it_does_all_comes(serve: Serve, behaviour: dict[str, Any], con
     assert lost(sandbox, output) == []
 
 
-@pytest.mark.parametrize("fault", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *PARTS.values(),
+        half_of_the_records(timedOut=True, is_last=True),
+        half_of_the_records(hasNext=True, is_last=True),
+        half_of_the_records(truncated=True, is_last=True),
+        half_of_the_records(totalCount=10**6, is_last=True),
+        half_of_the_records(total_count=10**6, is_last=True),
+        half_of_the_records(status=500, is_last=True),
+        half_of_the_records(statusCode=503, is_last=True),
+        half_of_the_records(ok=0, is_last=True),
+        nothing_but(errorMessage="Task timed out after 29.00 seconds"),
+    ],
+)
 def test_a_page_that_says_that_it_is_not_whole_is_asked_for_again(serve: Serve, fault: Fault) -> None:
     sandbox, url = serve()
     sandbox.fault = end_after(500, sandbox, EveryNth(3, fault))

@@ -14,7 +14,7 @@ import pytest
 from flask import request
 
 from sandbox.archive import DAY, Archive
-from sandbox.faults import EveryNth, asked, closes, error, half_of_the_records, nothing_but, page
+from sandbox.faults import EveryNth, asked, closes, error, page
 from tap_deepconverse.tap import TapDeepConverse
 from tests.conftest import NOW
 from tests.support import command, config_for, lost, patience, sync
@@ -22,7 +22,6 @@ from tests.support import command, config_for, lost, patience, sync
 if TYPE_CHECKING:
     from flask import Response
 
-    from sandbox.faults import Fault
     from tests.conftest import Serve, WriteJson
 
 SPAN: dict[str, Any] = {"start_date": "2026-09-01", "end_date": "2026-09-23"}
@@ -138,27 +137,6 @@ def test_an_end_ahead_of_the_server_s_clock_is_known_whatever_it_says(
     assert option or all(
         "check this machine's clock" in line and "server's clock" in line for line in problems(done.log)
     )
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        half_of_the_records(timedOut=True, is_last=True),
-        half_of_the_records(hasNext=True, is_last=True),
-        half_of_the_records(truncated=True, is_last=True),
-        half_of_the_records(totalCount=10**6, is_last=True),
-        half_of_the_records(total_count=10**6, is_last=True),
-        half_of_the_records(status=500, is_last=True),
-        half_of_the_records(statusCode=503, is_last=True),
-        half_of_the_records(ok=0, is_last=True),
-        nothing_but(errorMessage="Task timed out after 29.00 seconds"),
-    ],
-)
-def test_a_page_that_says_that_it_is_not_whole_is_asked_for_again(serve: Serve, fault: Fault) -> None:
-    sandbox, url = serve()
-    sandbox.fault = EveryNth(3, fault)
-    with patience(first_wait=0.01, longest_wait=0.05):
-        assert lost(sandbox, sync(config_for(url, page_size=20, **SPAN))) == []
 
 
 def test_a_page_that_goes_on_may_say_so(serve: Serve) -> None:

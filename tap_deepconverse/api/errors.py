@@ -1,7 +1,4 @@
-"""Errors of a request: which are transient, and what a person can do about the others.
-
-The API's documentation names no errors. What a status means is inferred: the API looks like a cloud API gateway.
-"""
+"""Errors of a request: which are transient, and what a person can do about the others. Their meaning is inferred."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from tap_deepconverse.api.redact import in_words, is_of_firewall, own_words
 
 LONGEST_RETRY_AFTER = 300.0  # seconds; a longer wait, such as for a used-up quota, is an error
-GOES_ON = "the next run goes on from the last checkpoint"
 TEMPORARY = "temporary"  # the kind of all transient errors: an outage shows as several of them
 
 
@@ -60,8 +56,8 @@ class StoppedError(FatalAPIError):
 FUTURE = re.compile(r"\b(future|ahead)\b", re.IGNORECASE)
 CUT_SHORT = (requests.ReadTimeout, requests.exceptions.ChunkedEncodingError)
 TRANSIENT = (RetriableAPIError, requests.ConnectionError, *CUT_SHORT)
-# In the reason of an error of the connection: a port without TLS, a certificate, a proxy that refuses.
-LASTING = "WRONG_VERSION|HTTP_REQUEST|UNSUPPORTED_PROTOCOL|CERTIFICATE_VERIFY|Tunnel connection failed: [1-4]"
+# In the reason of an error of the connection: a port without TLS, a certificate, a CA bundle, a proxy that refuses.
+LASTING = "WRONG_VERSION|HTTP_REQUEST|UNSUPPORTED_PROTOCOL|CERTIFICATE_VERIFY|X509|Tunnel connection failed: [1-4]"
 
 
 def is_transient(error: BaseException) -> bool:
@@ -81,15 +77,12 @@ def kind_of(error: BaseException) -> str:
 
 
 def raise_for_status(response: requests.Response, key: str) -> None:
-    """Raise the error for a response, unless its status is 200 or 204. No message holds the API key.
-
-    Raises:
-        RetriableAPIError: If a retry may help.
-        APIError: If not. The message says what to do. Its subclasses say what else may help.
-    """
+    """Raise the error for a response, unless its status is 200 or 204. No message holds the API key."""
     status = response.status_code
     if status in {200, 204}:
         return
+    query = parse_qs(urlsplit(response.url).query)
+    end = int(query.get("end_time", ["0"])[0])
     reason = own_words(response, key)
     said = f"HTTP {status}: {reason}"
     error: type[APIError] = APIError
@@ -101,7 +94,7 @@ def raise_for_status(response: requests.Response, key: str) -> None:
             what = "rate limited" if status == HTTPStatus.TOO_MANY_REQUESTS else "the API returned a temporary error"
             msg = f"{what} ({said})"
             raise RetriableAPIError(msg, response)
-        msg = f"the API asks to wait {in_words(seconds)} ({said}), perhaps because a quota is used up; {GOES_ON}"
+        msg = f"the API asks to wait {in_words(seconds)} ({said}); perhaps a quota is used up"
     elif status == HTTPStatus.FORBIDDEN and is_of_firewall(response):
         msg = f"the firewall in front of the API refuses the request ({said}); ask DeepConverse to allow your address"
     elif status in {401, 403}:
@@ -109,22 +102,16 @@ def raise_for_status(response: requests.Response, key: str) -> None:
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         error = PageTooLargeError
         msg = f"the page is too large for the API ({said})"
-    elif (now := _date_in(response, "Date")) and (_ends_after(now, response) or re.search(FUTURE, reason)):
+    elif (now := _date_in(response, "Date")) and (end > now.timestamp() or re.search(FUTURE, reason)):
         msg = f"the API does not accept the request ({said}); check this machine's clock"
         raise FutureEndError(msg, now)
-    elif "cursor" in parse_qs(urlsplit(response.url).query):
+    elif "cursor" in query:
         error = CursorRejectedError
         msg = f"the API rejected the pagination cursor, which may have expired ({said})"
     else:
         check = "this bot's name in `bot_names`, then `window_days`, `start_date`, `page_size` and `api_url`"
         msg = f"the API does not accept the request ({said}); check {check}"
     raise error(msg, str(status))
-
-
-def _ends_after(now: datetime, response: requests.Response) -> bool:
-    """Return whether the window that was asked for ends after the server's time: whatever the API's words are."""
-    (end,) = parse_qs(urlsplit(response.url).query).get("end_time", ["0"])
-    return end.isdecimal() and int(end) > now.timestamp()
 
 
 def describe(error: BaseException) -> str:

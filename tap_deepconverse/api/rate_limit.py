@@ -1,4 +1,4 @@
-"""The rate limiter of an endpoint: all workers together send evenly spaced requests at the documented rate."""
+"""The rate limiter of an endpoint."""
 
 from __future__ import annotations
 

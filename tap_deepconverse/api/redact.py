@@ -1,7 +1,4 @@
-"""Words for logs and errors: of the API's messages only what is safe, short, on one line, without the API key.
-
-A response may hold the key, customers' data, and characters that would forge log lines or control a terminal.
-"""
+"""Words for logs and errors. A response may hold the key, customers' data, or what forges lines of the log."""
 
 from __future__ import annotations
 
@@ -45,10 +42,7 @@ def one_line(text: str, secret: str) -> str:
 
 
 def own_words(response: requests.Response, secret: str) -> str:
-    """Return the API's reason for an error on one line, without the secret; without a reason, the status's name.
-
-    That is a `message` or the like in JSON; of an error status also a text, or HTML's title. All else may be a record.
-    """
+    """Return the API's reason for an error on one line, without the secret; without a reason, the status's name."""
     body = response.content[:1_000_000].strip()
     try:
         error = msgspec.json.decode(body)
@@ -72,6 +66,11 @@ def _reason_in(error: Any, keys: tuple[str, ...] = _REASONS) -> str:
 def is_of_firewall(response: requests.Response) -> bool:
     """Return whether an error is an HTML page or a bare code: a firewall writes these, the API does not (inferred)."""
     return response.content.lstrip().lower().startswith((b"<!doctype html", b"<html", b"error code: "))
+
+
+def name_of(bot_name: str, stream: str) -> str:
+    """Return what every line of the log about a bot begins with."""
+    return f"Bot {bot_name!r}, stream '{stream}'"
 
 
 def in_words(seconds: float) -> str:

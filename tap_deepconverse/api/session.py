@@ -1,16 +1,13 @@
-"""HTTP sessions: proxy, certificates, limits on a response, and no redirects, so that the key goes nowhere else."""
+"""HTTP sessions: proxy, certificates, limits on a response, and no redirects."""
 
 from __future__ import annotations
 
 import os
-import ssl
 import time
-from pathlib import Path
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from singer_sdk.exceptions import ConfigurationError
 from typing_extensions import override
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -28,10 +25,7 @@ class Session(requests.Session):
 
     @override
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request and read the whole response, unless it is larger than any page or takes too long.
-
-        The timeout of `requests` covers only the gaps between bytes: a body that trickles in would never end.
-        """
+        # The timeout of `requests` covers only the gaps between bytes: a body that trickles in would never end.
         seconds = kwargs["timeout"]
         kwargs |= {"stream": True, "timeout": (min(seconds, LONGEST_CONNECT), seconds)}
         response = super().send(request, **kwargs)
@@ -57,34 +51,22 @@ class Session(requests.Session):
 
     @override
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return None: `requests` parses even a target that it does not follow, and fails if it is not a URL."""
+        pass  # `requests` parses even a target that it does not follow, and fails if it is not a URL
 
 
 class Sessions:
-    """Makes sessions for one host that share its connections. Each keeps its own cookies, and is for one thread.
-
-    As in `requests`, the environment names proxies and the CA bundle; a bundle without certificates is an error. Plain
-    HTTP is allowed on loopback only, so it bypasses the proxy: otherwise the request would leave the machine.
-    """
+    """Makes sessions for one host that share its connections. Each keeps its own cookies, and is for one thread."""
 
     def __init__(self, url: str) -> None:
         self._adapter = HTTPAdapter(pool_maxsize=MOST_CONNECTIONS)
         self._is_plain = url.startswith("http:")
-        # `requests` does not look for a CA bundle where a request is prepared.
-        self._bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        try:
-            if self._bundle and not (self._is_plain or Path(self._bundle).is_dir()):
-                ssl.create_default_context(cafile=self._bundle)
-        except OSError as error:
-            must = "REQUESTS_CA_BUNDLE (or CURL_CA_BUNDLE) must name a file of CA certificates in PEM format"
-            msg = f"The file {self._bundle} cannot be used ({error.strerror}): {must}."
-            raise ConfigurationError(msg) from None
 
     def new(self) -> requests.Session:
         """Return a session: one for each window, whose pages may belong to a cookie."""
         session = Session()
-        session.trust_env = not self._is_plain
-        session.verify = self._bundle or True
+        session.trust_env = not self._is_plain  # plain HTTP is for loopback, and must not leave the machine by a proxy
+        # `requests` does not look for a CA bundle where a request is prepared.
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         session.mount("https://", self._adapter)
         session.mount("http://", self._adapter)
         return session

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from tap_deepconverse.api.errors import describe
+from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.extract.fallback import PerhapsMissingError, fallback
 from tap_deepconverse.extract.plan import MOST_AHEAD
 
@@ -55,7 +56,7 @@ class Lane:
         self.bot_name = bot_name
         self.span = span
         self.source = source
-        self.name = f"Bot '{bot_name}', stream '{source.name}'"
+        self.name = name_of(bot_name, source.name)
         self.full = source.full_page
         self.open: list[Reading] = []
         self.inbox = deque[tuple["Reading", int, "Page | None"]]()

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
+from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.records.values import EPOCH, format_time
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Checkpoints:
         complete_until = partition.complete_until if partition.complete_since == bookmark else None
         now = datetime.now(UTC)
         if max(bookmark or now, complete_until or now) > now:
-            where = f"Bot '{partition.context.bot_name}', stream '{self._stream.name}'"
+            where = name_of(partition.context.bot_name, self._stream.name)
             logger.warning("%s: the state has a time later than now, which counts as now", where)
         hours = partition.per_hour or _PerHour(EPOCH, [])
         first = int(hours.since.timestamp()) // HOUR * HOUR

@@ -12,6 +12,7 @@ from singer_sdk import mapper as sdk
 from singer_sdk.exceptions import ConfigurationError, FatalSyncError, MapExpressionError
 from typing_extensions import override
 
+from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.records.values import converter_for
 from tap_deepconverse.records.warnings import name_of_record
 
@@ -126,7 +127,7 @@ class CheckedMap(sdk.StreamMap):
         return mapped
 
     def _place(self, record: Mapping[str, Any]) -> str:
-        return f"Bot '{record.get('bot_name')}', stream '{self._stream}', {name_of_record(record.get('_id'))}"
+        return f"{name_of(str(record.get('bot_name')), self._stream)}, {name_of_record(record.get('_id'))}"
 
     @override
     def get_filter_result(self, record: dict[str, Any]) -> bool:

@@ -16,7 +16,6 @@ import pytest
 import requests
 import trustme
 from pytest_httpserver import HTTPServer
-from singer_sdk.exceptions import ConfigurationError
 from werkzeug import Response
 
 from tap_deepconverse.api.errors import PageTooLargeError, describe, is_transient
@@ -108,16 +107,18 @@ def test_a_host_that_does_not_speak_tls_is_said() -> None:
     assert not is_transient(error.value)
 
 
-@pytest.mark.parametrize("text", [None, "no certificate"])
-def test_a_bundle_that_holds_no_certificates_is_an_error_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+@pytest.mark.parametrize(("text", "said"), [(None, "bundle.pem"), ("no certificate", "REQUESTS_CA_BUNDLE")])
+def test_a_bundle_that_holds_no_certificates_is_an_error_at_once(
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
 ) -> None:
     path = tmp_path / "bundle.pem"
     if text is not None:
         path.write_text(text)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
-    with pytest.raises(ConfigurationError, match=rf"^The file {path} .* file of CA certificates in PEM format\.$"):
-        Sessions("https://api.example.com")
+    with secure(authority) as server, pytest.raises(OSError) as error:  # noqa: PT011
+        asked(server.url_for("/"))
+    assert said in describe(error.value)
+    assert not is_transient(error.value)
 
 
 @pytest.mark.parametrize("excepted", ["", "127.0.0.1"])
