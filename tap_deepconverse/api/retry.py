@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,7 @@ class Retry:
         self._lock = threading.Lock()
         self._failing_since = math.inf  # the first failure of any request after the latest success
         self._warned_at = -math.inf
+        self._is_warned = False
 
     def __call__(
         self, send: Callable[[], requests.Response], stopped: threading.Event, *, where: str, patient: bool = True
@@ -93,7 +95,7 @@ class Retry:
             else:
                 self._limiter.took(self._clock() - sent)
                 with self._lock:
-                    self._failing_since = math.inf
+                    self._succeeded(request)
                 return response
             stopped.wait(wait)
             self._limiter.wait(stopped)
@@ -110,6 +112,7 @@ class Retry:
         most, final = self._verdict(error, request, failed_for)
         request.few += most <= FEW
         if left <= 0 or request.few > most:
+            self._is_warned = False  # what has failed for good does not answer again
             raise final
         response = getattr(error, "response", None)
         asked = 0.0 if response is None else retry_after(response)
@@ -123,9 +126,19 @@ class Retry:
         if not is_brief and now - self._warned_at >= SECONDS_BETWEEN_WARNINGS:
             level = logging.WARNING
             self._warned_at = now
+            self._is_warned = True
+        until = datetime.now(UTC) + timedelta(seconds=max(wait, left))
+        ends = f", until about {until:%Y-%m-%d %H:%M:%S} UTC" if most > FEW else ""
         what = f"{describe(error)}; retrying in {wait:.1f} s (attempt {request.failures + 1})"
-        self._logger.log(level, "%s: %s", request.where, what)
+        self._logger.log(level, "%s: %s%s", request.where, what, ends)
         return wait
+
+    def _succeeded(self, request: _Request) -> None:
+        if request.failures and self._is_warned:
+            seconds = in_words(self._clock() - request.failing_since)
+            self._logger.warning("%s: the API answers again, after %s", request.where, seconds)
+            self._is_warned = False
+        self._failing_since = math.inf
 
     def _verdict(self, error: Exception, request: _Request, failed_for: float) -> tuple[float, Exception]:
         """Return how often to retry errors of this sort, within the total, and the error to raise after that."""

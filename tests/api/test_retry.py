@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +199,7 @@ def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_an_outage_is_said_when_it_begins_and_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_said_when_it_begins_once_a_minute_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     endpoint = Endpoint(RetryPolicy(longest_wait=5, total=100_000))
     ends = endpoint.time() + 125
 
@@ -210,22 +212,24 @@ def test_an_outage_is_said_when_it_begins_and_once_a_minute(caplog: pytest.LogCa
         return down()
 
     endpoint.ask(fails_with_others)
-    begins, *minutes = warned(caplog)
-    assert begins == "Another: HTTP 503; retrying in 1.0 s (attempt 2)"
-    assert len(minutes) == 2
-    assert all(line.startswith("Another: HTTP 503; retrying in 5.0 s") for line in minutes)
+    begins, first_minute, second_minute, over = warned(caplog)
+    said = re.fullmatch(r"Another: HTTP 503; retrying in 1\.0 s \(attempt 2\), until about (\S+ \S+) UTC", begins)
+    assert said is not None
+    assert 90_000 < (datetime.fromisoformat(f"{said[1]}Z") - datetime.now(UTC)).total_seconds() < 100_001
+    assert all(line.startswith("Another: HTTP 503; retrying in 5.0 s") for line in (first_minute, second_minute))
+    assert over == "Another: the API answers again, after 2 min"
 
 
 def test_a_failure_that_comes_and_goes_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     endpoint = Endpoint()
     for _ in range(59):
         endpoint.fails(failure())
-    assert len(warned(caplog)) == 1
+    assert len(warned(caplog)) == 2
 
 
 @pytest.mark.parametrize(
     ("failures", "warnings"),
-    [([failure(429)], 0), ([failure(429)] * 3, 0), ([failure(429)] * 8, 2), ([failure(429, Retry_After="30")], 1)],
+    [([failure(429)], 0), ([failure(429)] * 3, 0), ([failure(429)] * 8, 3), ([failure(429, Retry_After="30")], 2)],
 )
 def test_a_limit_that_is_over_within_seconds_is_no_warning(
     caplog: pytest.LogCaptureFixture, failures: list[Exception], warnings: int
