@@ -52,10 +52,7 @@ class Conformer:
     def records(self, page: Page, place: str) -> Iterator[Record]:
         """Yield the records of a page, which `place` names in log lines. What cannot be converted becomes null.
 
-        Each record has all columns, in the schema's order.
-
-        Raises:
-            UnusableRecordError: If a record is not an object with an `_id`, or cannot be emitted.
+        Each record has all columns, in the schema's order. One that cannot be emitted raises `UnusableRecordError`.
         """
         if page.has_lost_text:
             what = "text that no target could store"

@@ -67,12 +67,12 @@ class Exclusion:
         `problems` gets the place of each text that would have to be searched: it becomes null.
         """
         self._is_used = True
-        searched = {name: value for name, value in record.items() if name not in documented and name != METADATA}
-        kept = {name: value for name, value in record.items() if name not in searched}
-        if METADATA in kept:
-            kept[METADATA] = self._without(kept[METADATA], METADATA, "", problems)
-        kept |= self._without(searched, ADDITIONAL, "", problems)
-        return kept
+        names = [name for name in record if name not in documented and name != METADATA]
+        searched = {name: record.pop(name) for name in names}
+        if METADATA in record:
+            record[METADATA] = self._without(record[METADATA], METADATA, "", problems)
+        record |= self._without(searched, ADDITIONAL, "", problems)
+        return record
 
     def _without(self, value: Any, column: str, path: str, problems: list[tuple[str, str]]) -> Any:
         if isinstance(value, list):
