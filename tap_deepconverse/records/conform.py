@@ -36,10 +36,7 @@ _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 class Conformer:
     """Parses the records of a bot's pages, and makes them fit the schema that the target gets.
 
-    Attributes:
-        documented: The documented columns, as a JSON schema.
-        announced: The columns that the target gets: the same, unless a catalog removes or adds some or changes types.
-        exclusion: What to remove first, if anything.
+    `documented` is the JSON schema of the documented columns, `announced` that of those in the catalog.
     """
 
     bot_name: str
@@ -66,8 +63,7 @@ class Conformer:
             except RecursionError:
                 reason = NESTED_TOO_DEEPLY
             except (ArithmeticError, msgspec.ValidationError):
-                is_object = bytes(data).startswith(b"{")
-                reason = "holds NaN, Infinity or a number that is too large" if is_object else "is not an object"
+                reason = "is not an object, or holds NaN, Infinity or a number that is too large"
             if reason:
                 msg = f"record {position} of {place} {reason}"
                 raise UnusableRecordError(msg)

@@ -31,14 +31,12 @@ NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
 
 # What a key beside the records says, as `_said_beside` writes it. These say that the page is not whole:
 _failure = re.compile(
-    r"""
-    (success|ok|status)=(false|error|fail|failed|failure)
-    | (success|ok)=0  # a status of 0 may be that of a success
-    | status(code)?=[45][0-9][0-9]
-    | (timedout|partial|iserror)=true
-    | (error|errors|errormessage)=(?!(null|false|0|\[]|{})?$).*
-    """,
-    re.VERBOSE | re.DOTALL,
+    "(success|ok|status)=(false|error|fail|failed|failure)"
+    "|(success|ok)=0"  # a status of 0 may be that of a success
+    "|status(code)?=[45][0-9][0-9]"
+    "|(timedout|partial|iserror)=true"
+    r"|(error|errors|errormessage)=(?!(null|false|0|\[]|{})?$).*",
+    re.DOTALL,
 )
 # The same where there is no cursor, and where there are no records and nothing says that all is well.
 _goes_on = re.compile("(hasmore|hasnext|hasnextpage|truncated|incomplete)=true")

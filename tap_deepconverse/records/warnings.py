@@ -29,8 +29,7 @@ class RecordWarnings:
         """Log a warning, unless enough of its kind (a plural) were logged."""
         self._counts[kind] += 1
         if self._counts[kind] <= MOST_NAMED:
-            more = "; further ones are counted but not logged" if self._counts[kind] == MOST_NAMED else ""
-            self._logger.warning("%s: %s%s", self._where, message, more)
+            self._logger.warning("%s: %s", self._where, message)
 
     def sum_up(self) -> None:
         """Log the total of each kind that was not logged completely."""

@@ -75,7 +75,7 @@ def test_a_record_that_cannot_be_emitted_is_refused_by_its_position(record: Any,
     [
         (b"1e999999999999999999999", "a number that is too large"),
         (b"1" * 5000, "a number that is too large"),
-        (b"NaN", "holds NaN, Infinity"),
+        (b"NaN", "or holds NaN, Infinity"),
         (b'{"secret": [-Infinity, 1]}', "holds NaN, Infinity"),
     ],
 )
