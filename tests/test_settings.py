@@ -215,7 +215,10 @@ def test_blanks_around_a_bot_s_name_are_taken_off(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"TAP_DEEPCONVERSE_PAGE_SIZE=7000\n", "`page_size` must be a whole number from 1 to 1000."),
+        (
+            b"TAP_DEEPCONVERSE_PAGE_SIZE=7000\n",
+            "`page_size` must be as described: Records per request. A whole number, 1 to 1000.",
+        ),
         (b"TAP_DEEPCONVERSE_END_DAT=2026\n", "`end_dat` is not a setting of this tap, and is ignored."),
         (b"BOT_NAMES=Zo\xeb", "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."),
     ],
