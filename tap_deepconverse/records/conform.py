@@ -53,8 +53,7 @@ class Conformer:
         """
         if page.has_lost_text:
             what = "text that no target could store"
-            line = f"{place} holds {what}, such as half an emoji; the character U+FFFD replaces it"
-            self.warnings.warn(f"pages with {what}", line)
+            self.warnings.warn(f"pages with {what}", f"{place} holds {what}, such as half an emoji; U+FFFD replaces it")
         problems: list[tuple[str, str]] = []
         for position, data in enumerate(page.data, 1):
             try:
@@ -115,8 +114,8 @@ class Conformer:
                 continue
             record[name] = convert(value, faults)
             if faults:
-                is_null = record[name] is None
-                problems.append((name, f"{'is' if is_null else 'holds something that is'} {faults[0]}; it is"))
+                verb = "is" if record[name] is None else "holds something that is"
+                problems.append((name, f"{verb} {faults[0]}; it is"))
                 faults.clear()
         for name, value in row.items():  # the catalog has no column for it
             if name != ADDITIONAL and value is not None:

@@ -20,7 +20,7 @@ ID = "id"
 """Format of a column of ids, beside those of JSON Schema."""
 
 EXTENDED_JSON = {"$oid", "$uuid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"}
-"""Keys under which a document database writes an id, a time or a number. That the API may send these is inferred."""
+"""Keys under which a document database writes an id, a time or a number."""
 LATEST_SECONDS = 100_000_000_000
 """The year 5138: a larger number is in a finer unit."""
 _UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
@@ -56,7 +56,7 @@ def parse_time(value: object) -> datetime:
 
 
 def parse_iso(text: str) -> datetime:
-    """Parse ISO 8601, with or without a time; a missing offset means UTC. Raise ValueError."""
+    """Parse ISO 8601; a missing offset means UTC. Raise ValueError."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

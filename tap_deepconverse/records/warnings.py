@@ -19,7 +19,7 @@ _id = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-
 
 
 class RecordWarnings:
-    """Warns about unexpected data in a bot's records; `where` names the bot and the stream."""
+    """Warns about unexpected data in a bot's records."""
 
     def __init__(self, logger: logging.Logger, where: str) -> None:
         self._logger, self._where = logger, where
