@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 API_KEY_HEADER = "x-api-key"
 BASE_PATH = "/conversations/export/v1"
+MOST_DAYS = 36_500
+"""Largest number of days that makes a difference: a century."""
 
 
 class ExportStream(RESTStream[str | None]):
@@ -181,8 +183,8 @@ def _span_settings(stream: ExportStream) -> SpanSettings:
         start=parse_iso(config["start_date"]),
         end=moment_of(end),  # not after the start of the run: conversations still change there
         is_end_given=bool(end_date),
-        window_days=config["window_days"],
-        lookback_days=config["lookback_days"],
+        window_days=min(config["window_days"], MOST_DAYS),
+        lookback_days=min(config["lookback_days"], MOST_DAYS),
         version_field=stream.replication_key or "",  # a catalog may remove or replace it
         begin_field=stream.begin_key,
     )

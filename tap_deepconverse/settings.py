@@ -42,9 +42,10 @@ def _setting(name: str, kind: Any, description: str, **details: Any) -> th.Prope
     return th.Property(name, kind, title=title, description=description, **details)
 
 
-def _whole_number(name: str, default: int, least: int, most: int, description: str) -> th.Property[Any]:
+def _whole_number(name: str, default: int, least: int, most: int | None, description: str) -> th.Property[Any]:
+    bounds = f"at least {least}" if most is None else f"{least} to {most}"
     kind = th.IntegerType(minimum=least, maximum=most)
-    return _setting(name, kind, f"{description} A whole number, {least} to {most}.", default=default)
+    return _setting(name, kind, f"{description} A whole number, {bounds}.", default=default)
 
 
 SETTINGS = (
@@ -85,8 +86,8 @@ SETTINGS = (
         default="https://api.converseapps.com",
     ),
     _whole_number("page_size", 1000, 1, 1000, "Records per request."),
-    _whole_number("window_days", 30, 1, 36_500, "Days in the longest window. Silence takes a request for each."),
-    _whole_number("lookback_days", 3, 0, 36_500, "Days before the bookmark at which a run begins, for late changes."),
+    _whole_number("window_days", 30, 1, None, "Days in the longest window. Silence takes a request for each."),
+    _whole_number("lookback_days", 3, 0, None, "Days before the bookmark at which a run begins, for late changes."),
     _setting(
         "exclude_metadata",
         th.ArrayType(th.StringType),
