@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,7 @@ ID = "id"
 """Format of a column of ids, beside those of JSON Schema."""
 
 EXTENDED_JSON = {"$oid", "$uuid", "$date", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal"}
-"""Keys under which a document database writes an id, a time or a number. That the API may send these is inferred."""
+"""Keys under which a document database writes an id, a time or a number."""
 LATEST_SECONDS = 100_000_000_000
 """The year 5138: a larger number is in a finer unit."""
 _UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
@@ -30,10 +30,9 @@ _digits = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 def parse_time(value: object) -> datetime:
-    """Parse a time as an aware datetime in UTC: ISO 8601, or Unix time in seconds or a smaller unit.
+    """Parse a time as an aware datetime in UTC: ISO 8601, or Unix time in seconds or a smaller unit, also as text.
 
-    Numbers may be text. A document database's form is understood: `{"$date": …}` (milliseconds), `{"$numberLong": …}`.
-    Digits below a microsecond are cut off.
+    A document database's form is understood: `{"$date": …}` (milliseconds), `{"$numberLong": …}`.
 
     Raises:
         ValueError: If the value is not a time. The message does not hold the value.
@@ -49,7 +48,7 @@ def parse_time(value: object) -> datetime:
             units = next((units for units in _UNITS_PER_SECOND if abs(number) < LATEST_SECONDS * units), 1)
             if isinstance(value, dict) and "$date" in value:
                 units = 1_000
-            return EPOCH + timedelta(microseconds=int((number * 1_000_000 / units).to_integral_value(ROUND_FLOOR)))
+            return EPOCH + timedelta(microseconds=int(number * 1_000_000 // units))
     except (ArithmeticError, ValueError):
         pass
     msg = f"not a time, but a {type(value).__name__} that cannot be read as one"
@@ -57,7 +56,7 @@ def parse_time(value: object) -> datetime:
 
 
 def parse_iso(text: str) -> datetime:
-    """Parse ISO 8601, with or without a time; a missing offset means UTC. Raise ValueError."""
+    """Parse ISO 8601; a missing offset means UTC. Raise ValueError."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -93,8 +92,8 @@ def types_of(schema: Mapping[str, Any]) -> list[str]:
 def converter_for(schema: Mapping[str, Any]) -> Converter:
     """Return what converts values to a property of a JSON schema: a function of a value and a list of faults.
 
-    Of several types, a value gets the one that it has already, else text if that is among them, else the first. What
-    cannot be converted becomes null, of a list or an object only that part, and the list of faults gets the reason.
+    Of several types, a value gets the one that it has, else text, else the first. What cannot be converted becomes
+    null, of a list or an object only that part, and the list of faults gets the reason.
     """
     types = types_of(schema)
     ways = [(TYPES[kind], make(schema)) for kind, make in CONVERTERS.items() if kind in types]
