@@ -26,18 +26,19 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def records_in(body: bytes) -> Iterator[dict[str, Any]]:
+def records_in(body: bytes, *, is_shallow: bool = False) -> Iterator[dict[str, Any]]:
     """Read the records of a page, of which only the `_id` is conformed.
 
     Args:
         body: Whatever.
+        is_shallow: Whether nested values stay JSON.
 
     Returns:
         The records.
     """
     undocumented = UndocumentedFields(LOGGER, "fuzz")
     warnings = RecordWarnings(LOGGER, "fuzz")
-    conformer = Conformer("bot", SCHEMA, SCHEMA, warnings, undocumented)
+    conformer = Conformer("bot", SCHEMA, SCHEMA, warnings, undocumented, is_shallow=is_shallow)
     return conformer.records(parse_page(body), "page 1")
 
 
@@ -55,7 +56,7 @@ def as_written(record: dict[str, Any]) -> Any:
 
 
 def read_page(body: bytes) -> None:
-    """Read a page, and all its records as far as they reach a target.
+    """Read a page, and all its records as far as they reach a target: the same whether they are parsed deeply or not.
 
     Args:
         body: Whatever.
@@ -63,15 +64,20 @@ def read_page(body: bytes) -> None:
     Raises:
         Exception: Any but those that explain what is wrong.
     """
-    try:
-        records = list(records_in(body))
-    except (InvalidCursorError, InvalidPageError, UnusableRecordError) as error:
-        assert str(error)
-        return
-    for record in records:
-        assert record["_id"]
-        for value in as_written(record).values():
-            read_value(value)
+    ways: list[Any] = []
+    for is_shallow in (False, True):
+        try:
+            records = list(records_in(body, is_shallow=is_shallow))
+        except (InvalidCursorError, InvalidPageError, UnusableRecordError) as error:
+            assert str(error)
+            ways.append(str(error))
+            continue
+        for record in records:
+            assert record["_id"]
+            for value in record.values() if not is_shallow else ():
+                read_value(value)
+        ways.append([as_written(record) for record in records])
+    assert ways[0] == ways[1]
 
 
 def read_value(value: Any) -> None:

@@ -25,6 +25,7 @@ from tap_deepconverse.records.page import InvalidPageError, UnknownShapeError, p
 from tap_deepconverse.records.values import parse_iso
 from tap_deepconverse.records.warnings import ADDITIONAL, UndocumentedFields
 from tap_deepconverse.singer.state import Checkpoints
+from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.sync import read_bots
 
 if TYPE_CHECKING:
@@ -118,8 +119,12 @@ class ExportStream(RESTStream[str | None]):
         return UndocumentedFields(self.logger, self.name, is_kept=is_kept)
 
     def _conformer(self, bot_name: str, warnings: RecordWarnings) -> Conformer:
+        # Nested values stay JSON unless the selection, a stream map or the flattening looks into them.
+        is_nested_selected = all(self.mask[place] for place in self.metadata if len(place) > 2)  # noqa: PLR2004
+        is_changed = self.config.get("stream_maps") or self.config.get("flattening_enabled")
+        is_shallow = isinstance(self.tap.message_writer, PageWriter) and is_nested_selected and not is_changed
         schemas = self.schema, self.effective_schema
-        return Conformer(bot_name, *schemas, warnings, self._undocumented, self._exclusion)
+        return Conformer(bot_name, *schemas, warnings, self._undocumented, self._exclusion, is_shallow)
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:

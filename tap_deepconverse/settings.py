@@ -36,80 +36,87 @@ FORMATS = FormatChecker(formats=())
 FORMATS.checks("date-time", raises=(TypeError, ValueError))(lambda value: parse_iso(value) >= EPOCH)
 
 
-def _setting(name: str, kind: Any, description: str, **details: Any) -> th.Property[Any]:
-    """Return a setting. The description says what it must be too, as it is part of the error about a wrong value."""
-    title = name.replace("_", " ").capitalize().replace("Api", "API").replace("url", "URL")
-    return th.Property(name, kind, title=title, description=description, **details)
+class Setting(th.Property[Any]):
+    """A setting of the tap, as the SDK describes it. `must_be` completes the sentence "`name` must be ..."."""
+
+    def __init__(self, name: str, kind: Any, must_be: str, description: str, **details: Any) -> None:
+        title = name.replace("_", " ").capitalize().replace("Api", "API").replace("url", "URL")
+        super().__init__(name, kind, title=title, description=description, **details)
+        self.must_be = must_be
 
 
-def _whole_number(name: str, default: int, least: int, most: int | None, description: str) -> th.Property[Any]:
-    bounds = f"at least {least}" if most is None else f"{least} to {most}"
-    kind = th.IntegerType(minimum=least, maximum=most)
-    return _setting(name, kind, f"{description} A whole number, {bounds}.", default=default)
+def _whole_number(name: str, default: int, least: int, most: int | None, description: str) -> Setting:
+    must_be = f"a whole number, at least {least}" if most is None else f"a whole number from {least} to {most}"
+    return Setting(name, th.IntegerType(minimum=least, maximum=most), must_be, description, default=default)
 
 
 SETTINGS = (
-    _setting(
+    Setting(
         "api_key",
         th.StringType(pattern=r"^[!-~]+\Z"),
-        "Key for the Export API: ASCII characters without spaces. A site admin finds it under Account > API; exports "
-        "are part of certain (enterprise) plans only.",
+        "the key that a site admin finds under Account > API: ASCII characters, no spaces or line breaks",
+        "Key for the Export API. A site admin finds it under Account > API; exports are part of certain (enterprise) "
+        "plans only.",
         required=True,
         secret=True,
     ),
-    _setting(
+    Setting(
         "bot_names",
         th.ArrayType(th.StringType(pattern=r"^(?=\s*\S)[^\ud800-\udfff]+\Z")),
-        'List of the names or IDs of the bots whose conversations to extract, such as ["r3-218210"]. Each has its own '
-        "bookmark, so a bot added later is backfilled from the start date.",
+        'a list of one or more bot names or IDs, none of them blank or half a character, such as ["r3-218210"]',
+        "Names or IDs of the bots whose conversations to extract, such as r3-218210. Each has its own bookmark, so a "
+        "bot added later is backfilled from the start date.",
         required=True,
         minItems=1,
     ),
-    _setting(
+    Setting(
         "start_date",
         th.DateTimeType,
-        "Where the first sync of a bot begins: a date from 1970 on, in ISO 8601, such as 2025-01-01T00:00:00Z. UTC if "
-        "it has no offset.",
+        "a date from 1970 on, in ISO 8601, such as 2025-01-01T00:00:00Z",
+        "Where the first sync of a bot begins, such as 2025-01-01T00:00:00Z. UTC if it has no offset.",
         required=True,
     ),
-    _setting(
+    Setting(
         "end_date",
         th.DateTimeType,
-        "End of the date range, for backfills, in ISO 8601. A date without a time ends at its beginning: 2025-01-01 "
-        "does not read that day. By default the time at which the sync starts.",
+        "a date in ISO 8601, such as 2025-07-01T00:00:00Z",
+        "End of the date range, for backfills. A date without a time ends at its beginning: 2025-01-01 does not read "
+        "that day. By default the time at which the sync starts.",
     ),
-    _setting(
+    Setting(
         "api_url",
         th.StringType(pattern=_API_URL),
-        "Where the Export API is: https, or http for a server on this machine (loopback) only; without user, query or "
-        "fragment.",
+        "an https URL without user, query or fragment, such as https://api.converseapps.com (http is for loopback "
+        "only: the key would travel in the clear)",
+        "Where the Export API is: https, or http for a server on this machine (loopback) only.",
         default="https://api.converseapps.com",
     ),
-    _whole_number("page_size", 1000, 1, 1000, "Records per request."),
-    _whole_number("window_days", 30, 1, None, "Days in the longest window. Silence takes a request for each."),
-    _whole_number("lookback_days", 3, 0, None, "Days before the bookmark at which a run begins, for late changes."),
-    _setting(
+    _whole_number("page_size", 1000, 1, 1000, "Records per request. The API's maximum is 1000."),
+    _whole_number("window_days", 30, 1, None, "Longest window to request, in days. Silence takes a request for each."),
+    _whole_number("lookback_days", 3, 0, None, "Days before the bookmark at which a run begins, to find late changes."),
+    Setting(
         "exclude_metadata",
         th.ArrayType(th.StringType),
-        "List of parameters of `metadata` (and fields of `additional_fields`) that never leave the tap, such as "
-        "__sys_userIp, browser_userMeta.email (nested) or __sys_user* (the rest of one key; `*` at the end only).",
+        'a list of names, each with text in it and `*` at its end only, such as ["__sys_userIp", "browser_userMeta.*"]',
+        "Parameters of `metadata` (and fields of `additional_fields`) that never leave the tap, such as __sys_userIp, "
+        "browser_userMeta.email (nested) or __sys_user* (the rest of one key).",
     ),
     _whole_number("requests_per_second", 3, 1, 1_000_000, "Requests a second to an endpoint: 3 is the API's limit."),
     _whole_number("concurrency", 16, 1, 32, "Most windows to read at once. The tap reads as many as the limit needs."),
-    _whole_number("request_timeout", 60, 1, 86_400, "Seconds to wait for a connection, or for more of a response."),
-    _setting(
+    _whole_number(
+        "request_timeout", 60, 1, 86_400, "Seconds to wait for a connection, or the next bytes of a response."
+    ),
+    Setting(
         "stream_maps",  # the SDK's own definition fails with an AttributeError where `__else__` is wrong
         th.CustomType({"type": ["object", "null"], "additionalProperties": _MAP}),
+        "JSON of the form that https://sdk.meltano.com/en/latest/stream_maps.html describes",
         "Stream maps of the SDK, to mask, rename or filter: see https://sdk.meltano.com/en/latest/stream_maps.html.",
     ),
 )
 
 CONFIG_JSONSCHEMA = th.PropertiesList(*SETTINGS).to_dict()
-
-
-def _must_be(name: str, schema: Mapping[str, Any]) -> str:
-    description = schema["properties"][name]["description"].rstrip(".")
-    return f"must be as described: {description}."
+MUST_BE = {setting.name: setting.must_be for setting in SETTINGS}
+OTHER = "JSON of the form that --about describes"
 
 
 def tidy(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +149,7 @@ def settings_in_environment(schema: Mapping[str, Any]) -> dict[str, Any]:
         try:
             parse(text)
         except ValueError:
-            msg = f"`{name}` ({PREFIX}{name.upper()} in the environment) {_must_be(name, schema)}"
+            msg = f"`{name}` ({PREFIX}{name.upper()} in the environment) must be {MUST_BE.get(name, OTHER)}."
             raise ConfigurationError(msg) from None
     return {**texts, **parse_environment_config(dict(schema), PREFIX)}
 
@@ -158,9 +165,10 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any], fields:
             logger.warning("`%s` is not a setting of this tap, and is ignored.", name)
     errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema, format_checker=FORMATS).iter_errors(dict(config))
     invalid = {error.path[0] for error in errors if error.path}
-    missing = [name for name in schema["required"] if name not in config]
-    problems = [f"`{name}` is missing: it {_must_be(name, schema)}" for name in missing]
-    problems += [f"`{name}` {_must_be(name, schema)}" for name in schema["properties"] if name in invalid]
+    problems = [
+        f"`{name}` is missing: it must be {MUST_BE[name]}." for name in schema["required"] if name not in config
+    ]
+    problems += [f"`{name}` must be {MUST_BE.get(name, OTHER)}." for name in schema["properties"] if name in invalid]
     valid = {name: value for name, value in config.items() if name not in invalid}
     start, end = valid.get("start_date"), valid.get("end_date")
     if start and end and parse_iso(end) <= parse_iso(start):

@@ -71,7 +71,7 @@ def test_names_to_exclude_are_understood_or_told_of_at_the_end(
     done = command("--config", write_json(config_for(url, exclude_metadata=[*understood, "browser_userMeta.plans"])))
     assert done.status == 0
     (warning,) = problems(done.log)
-    assert "'browser_userMeta.plans', which no record of this run has" in warning
+    assert "'browser_userMeta.plans', which no record of this run has: did you mean 'browser_userMeta.plan'?" in warning
     for record in done.records("conversations"):
         assert record["metadata"].keys().isdisjoint({"__sys_userIp", "origin"})
         assert record["metadata"]["browser_userMeta"].keys() == {"plan"}

@@ -54,7 +54,7 @@ def test_the_reason_is_on_standard_error(write_json: WriteJson, logging_config: 
     path = write_json({"version": 1, **logging_config}, "logging.json")
     done = run("--config", config, SINGER_SDK_LOG_CONFIG=str(path))
     assert done.status == 1
-    assert "`page_size` must be as described: Records per request. A whole number, 1 to 1000." in done.log
+    assert "`page_size` must be a whole number from 1 to 1000." in done.log
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from tap_deepconverse.records.warnings import ADDITIONAL
+from tap_deepconverse.records.warnings import ADDITIONAL, is_field_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -54,10 +54,10 @@ class Exclusion:
     def __init__(self, names: Collection[str], streams: Collection[str]) -> None:
         """Take the names, and the streams, which may stand in front of a name."""
         self._paths = {name: {f".{each}" for each in _readings(name, streams)} for name in names}
+        self._known: dict[str, tuple[bool, bool]] = {}
         self._named = set().union(*self._paths.values())
         self._matched: set[str] = set()
         self._is_used = False
-        self._cached = lru_cache(maxsize=10_000)(self._look_up)
 
     def apply(
         self, record: dict[str, Any], documented: Collection[str], problems: list[tuple[str, str]]
@@ -67,12 +67,12 @@ class Exclusion:
         `problems` gets the place of each text that would have to be searched: it becomes null.
         """
         self._is_used = True
-        names = [name for name in record if name not in documented and name != METADATA]
-        searched = {name: record.pop(name) for name in names}
-        if METADATA in record:
-            record[METADATA] = self._without(record[METADATA], METADATA, "", problems)
-        record |= self._without(searched, ADDITIONAL, "", problems)
-        return record
+        searched = {name: value for name, value in record.items() if name not in documented and name != METADATA}
+        kept = {name: value for name, value in record.items() if name not in searched}
+        if METADATA in kept:
+            kept[METADATA] = self._without(kept[METADATA], METADATA, "", problems)
+        kept |= self._without(searched, ADDITIONAL, "", problems)
+        return kept
 
     def _without(self, value: Any, column: str, path: str, problems: list[tuple[str, str]]) -> Any:
         if isinstance(value, list):
@@ -85,7 +85,7 @@ class Exclusion:
         kept = {}
         for key, inner in value.items():
             here = f"{path}.{key}"
-            is_named, leads_on = self._cached(here)
+            is_named, leads_on = self._known.get(here) or self._look_up(here)
             if not is_named:
                 kept[key] = self._without(inner, column, here, problems) if leads_on else inner
         return kept
@@ -97,10 +97,15 @@ class Exclusion:
         matched = {each for each in self._named if each == here or (each[-1] == "*" and here.startswith(each[:-1]))}
         if matched:
             self._matched |= matched | below  # what is below a removed value goes too
+        if len(self._known) < 10_000:  # noqa: PLR2004
+            self._known[path] = bool(matched), bool(below)
         return bool(matched), bool(below)
 
     def unmatched(self) -> Iterator[str]:
         """Yield a sentence for each name that no record of the run had, if there were any records."""
+        seen = {path.casefold(): path[1:] for path in self._known if all(map(is_field_name, path[1:].split(".")))}
         for name, paths in self._paths.items() if self._is_used else ():
             if self._matched.isdisjoint(paths):
-                yield f"`exclude_metadata` names '{name}', which no record of this run has: check how it is spelled."
+                close = get_close_matches(min(paths, key=len), seen, n=1)
+                hint = f"did you mean '{seen[close[0]]}'?" if close else "check how it is spelled."
+                yield f"`exclude_metadata` names '{name}', which no record of this run has: {hint}"

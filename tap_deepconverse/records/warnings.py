@@ -14,22 +14,25 @@ MOST_NAMED = 10
 """Log lines of each kind, and names in one line."""
 ADDITIONAL = "additional_fields"
 """Column for the fields that the API's documentation does not name."""
+_sender = re.compile("sender|author|from|agent|speaker", re.IGNORECASE)
+"""In a possible name for a message's sender. The documentation promises a sender, but names no field for it."""
 _field_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _id = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class RecordWarnings:
-    """Warns about unexpected data in a bot's records."""
+    """Warns about unexpected data in a bot's records; `where` names the bot and the stream."""
 
     def __init__(self, logger: logging.Logger, where: str) -> None:
         self._logger, self._where = logger, where
         self._counts: Counter[str] = Counter()
 
     def warn(self, kind: str, message: str) -> None:
-        """Log a warning, unless enough of its kind (a plural) were logged."""
+        """Log a warning, unless enough of its kind were logged. The kind is a plural: "pages with lost text"."""
         self._counts[kind] += 1
         if self._counts[kind] <= MOST_NAMED:
-            self._logger.warning("%s: %s", self._where, message)
+            more = "; further ones are counted but not logged" if self._counts[kind] == MOST_NAMED else ""
+            self._logger.warning("%s: %s%s", self._where, message, more)
 
     def sum_up(self) -> None:
         """Log the total of each kind that was not logged completely."""
@@ -59,7 +62,9 @@ class UndocumentedFields:
         new = set(fields) - self._known
         self._known |= new
         line = f"the API sends fields that its documentation does not name ({field_names(new)}); they are {self._where}"
-        self._logger.info("Stream '%s': %s `%s`", self._stream, line, ADDITIONAL)
+        senders = {name for name in new if _sender.search(name)}
+        hint = f"; {field_names(senders)} may be the sender that the documentation promises" if senders else ""
+        self._logger.info("Stream '%s': %s `%s`%s", self._stream, line, ADDITIONAL, hint)
 
     def drop(self, column: str) -> None:
         """Warn that a documented field has data, but the catalog has no column for it."""

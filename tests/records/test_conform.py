@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tap_deepconverse.records.conform import Conformer
 from tap_deepconverse.records.exclude import Exclusion
@@ -14,6 +16,8 @@ from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
 from tap_deepconverse.streams import Conversations, Messages
 
 LOGGER = logging.getLogger("conform")
+SILENT = logging.getLogger("silent")
+SILENT.disabled = True
 ID = "0123456789abcdef0123456789abcdef"
 PLACE = "(record 1 of page 3 of the window)"
 
@@ -24,13 +28,17 @@ def conformed(
     schema: Any = Conversations.schema,
     announced: Any = None,
 ) -> list[Any]:
-    """What becomes of a page's records."""
+    """What becomes of a page's records: the same whether nested values are parsed or not."""
     page = parse_page(json.dumps({DATA: records, CURSOR: None}).encode())
-    undocumented = UndocumentedFields(LOGGER, "messages")
-    warnings = RecordWarnings(LOGGER, "Bot 'bot'")
-    exclusion = Exclusion(excluded, ("conversations", "messages")) if excluded else None
-    conformer = Conformer("bot", schema, announced or schema, warnings, undocumented, exclusion)
-    return [json.loads(msgspec.json.encode(each)) for each in conformer.records(page, "page 3 of the window")]
+    ways = []
+    for is_shallow, logger in ((False, SILENT), (True, LOGGER)):
+        undocumented = UndocumentedFields(logger, "messages")
+        warnings = RecordWarnings(logger, "Bot 'bot'")
+        exclusion = Exclusion(excluded, ("conversations", "messages")) if excluded else None
+        conformer = Conformer("bot", schema, announced or schema, warnings, undocumented, exclusion, is_shallow)
+        ways.append([json.loads(msgspec.json.encode(each)) for each in conformer.records(page, "page 3 of the window")])
+    assert ways[0] == ways[1]
+    return ways[0]
 
 
 def test_a_record_has_all_columns_and_no_others() -> None:
@@ -48,12 +56,14 @@ def test_a_record_has_all_columns_and_no_others() -> None:
     assert more["locale"] == "en_us"
 
 
-def test_new_fields_are_named_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_new_fields_are_named_once_and_what_looks_like_the_sender_is_singled_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     record = {"_id": ID, "senderName": "Kim", "csat": 5}
     conformed(record, record, schema=Messages.schema)
     (line,) = caplog.messages
-    assert "(csat, senderName); they are in `additional_fields`" in line
+    assert "(csat, senderName); they are in `additional_fields`; senderName may be the sender" in line
     assert "Kim" not in line
 
 
@@ -153,3 +163,12 @@ def test_a_column_that_the_catalog_lacks_is_named_once(caplog: pytest.LogCapture
     conformed(record, record, announced=catalog("locale", "tags"))
     (line,) = caplog.messages
     assert "no column `locale`" in line
+
+
+fields = st.dictionaries(st.sampled_from(["a", "metadata", "tags", "locale", "startTime"]), st.text() | st.integers())
+
+
+@given(fields)
+def test_both_ways_give_the_same(record: dict[str, Any]) -> None:
+    record["_id"] = ID
+    conformed(record)

@@ -113,13 +113,15 @@ def test_a_name_that_can_never_match_is_refused(name: str, said: str) -> None:
     assert said in sentence
 
 
-def test_a_name_that_no_record_had_is_named() -> None:
-    names = ["sys_userIp", "browser_userMeta.mail", "origin", "csat", "a.b", "a"]
+def test_a_name_that_no_record_had_is_named_with_one_that_is_close() -> None:
+    names = ["sys_userIp", "browser_userMeta.mail", "origin", "csat", "qqq", "a.b", "a", "anna@example.co"]
     exclusion = Exclusion(names, COLUMNS)
     assert not [*exclusion.unmatched()]  # nothing was read
-    metadata = {**USER, "browser_userMeta": {"email": "a@b.c"}, "a": {"b": 1}}
+    metadata = {**USER, "browser_userMeta": {"email": "a@b.c"}, "a": {"b": 1}, "anna@example.com": 1}
     exclusion.apply({"_id": "a", "metadata": metadata}, COLUMNS["conversations"], [])
     exclusion.apply({"_id": "b", "csat": 5}, COLUMNS["messages"], [])  # of another stream
-    ip, mail = exclusion.unmatched()
-    assert "names 'sys_userIp', which no record of this run has: check how it is spelled." in ip
-    assert "'browser_userMeta.mail'" in mail
+    ip, mail, unknown, data = exclusion.unmatched()
+    assert "names 'sys_userIp', which no record of this run has: did you mean '__sys_userIp'?" in ip
+    assert "did you mean 'browser_userMeta.email'?" in mail
+    assert "'qqq'" in unknown
+    assert "did you mean" not in unknown + data  # a key that may be data is not proposed
