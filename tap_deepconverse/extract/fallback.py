@@ -51,20 +51,20 @@ class FullPage:
 
     Attributes:
         asked: Records to ask for: the setting.
-        size: Records in a full page: all that was asked for, until a page shows otherwise.
-        is_known: Whether a page has shown that.
+        longest: Records of the longest page that came with a cursor, or 0.
         pages: Pages of the stream that have come.
         most: The most records that a query has returned, on all of its pages.
     """
 
     asked: int
-    is_known: bool = False
+    longest: int = 0
     pages: int = 0
     most: int = 0
 
-    def __post_init__(self) -> None:
-        """Begin with what is asked for."""
-        self.size = self.asked
+    @property
+    def size(self) -> int:
+        """Records in a full page: all that was asked for, until a page shows otherwise."""
+        return self.longest or self.asked
 
     def take(self, page: Page, reading: Reading) -> None:
         """Learn from a page, the latest of its window.
@@ -78,14 +78,13 @@ class FullPage:
         self.most = max(self.most, records)
         if page.cursor is not None:
             if held >= min(SHORTEST, reading.page_size) and is_of_usual_size:
-                self.size = max(self.size, held) if self.is_known else held
-                self.is_known = True
+                self.longest = max(self.longest, held)
             return
         if math.isinf(reading.expected):  # a window that holds whatever comes
             return
         is_full = held >= min(self.size, reading.page_size)
         is_long = reading.window.length > 1
-        if not page.has_cursor_key and (is_full or (held > 1 and not self.is_known and is_long)):
+        if not page.has_cursor_key and (is_full or (held > 1 and not self.longest and is_long)):
             msg = f"a page of {held} records has no `cursor` (its keys: {page.keys}), so more may follow"
             raise MissingRecordsError(msg)
         is_most = records == self.most or not is_of_usual_size  # else the API has returned more to another query
@@ -96,16 +95,14 @@ class FullPage:
             raise PerhapsMissingError(msg)
 
 
-def fallback(reading: Reading, error: Exception, *, others_come: bool) -> tuple[str, list[Reading]]:
-    """Return how to read a failed window, in words for the log, and what to read instead.
+def fallback(reading: Reading, error: Exception, full: FullPage) -> tuple[str, list[Reading]]:
+    """Return how to read a failed window, in words for the log, and what to read instead; or raise `ExtractionError`.
 
-    Whether a cursor works with another page size is not documented, so a window is read again from its first page. If
-    no other pages came while this one failed (`others_come`), it may be an outage.
-
-    Raises:
-        ExtractionError: If there is no other way.
+    Whether a cursor works with another page size is not documented, so a window is read again from its first page.
     """
-    if isinstance(error, MayBeTooLargeError) and reading.is_smaller and not others_come:
+    is_smaller = reading.page_size < full.asked
+    do_others_come = full.pages > reading.pages_before
+    if isinstance(error, MayBeTooLargeError) and is_smaller and not do_others_come:
         return "with more patience: smaller pages fail too", [replace(reading, is_patient=True)]
     is_too_large = isinstance(error, PageTooLargeError)
     size = max(1, reading.page_size // 2) if is_too_large else reading.page_size
@@ -116,5 +113,5 @@ def fallback(reading: Reading, error: Exception, *, others_come: bool) -> tuple[
         raise ExtractionError(msg)
     smaller = f", in pages of {size} records; if this happens often, set `page_size` to that number"
     half = reading.expected / 2
-    part = replace(reading, page_size=size, expected=half, is_smaller=is_too_large, is_patient=size == 1)
+    part = replace(reading, page_size=size, expected=half)
     return f"in halves{smaller if is_too_large else ''}", [replace(part, window=window) for window in parts]

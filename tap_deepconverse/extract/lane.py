@@ -142,7 +142,7 @@ class Lane:
 
     def fall_back(self, reading: Reading, error: Exception) -> None:
         """Plan to read a failed window in another way, and log how; raise `ExtractionError` if there is none."""
-        how, instead = fallback(reading, error, others_come=self.full.pages > reading.pages_before)
+        how, instead = fallback(reading, error, self.full)
         self.open.remove(reading)
         self.span.planner.read_again(*instead)
         level = logging.DEBUG

@@ -65,9 +65,7 @@ class Planner:
         expected = self.expected_left
         if expected is None:
             return 1.0
-        pages = min(expected / page_size / max(1.0, in_flight), _most_pages(in_flight))
-        # With fast answers, a window of one page costs more than waiting for a second page.
-        return max(2 if in_flight < 2 else 1, math.floor(pages))  # noqa: PLR2004
+        return max(1, math.floor(min(expected / page_size / max(1.0, in_flight), _most_pages(in_flight))))
 
     def next(self, in_flight: float, page_size: int, asked: int) -> Reading:
         """Return the earliest window that is left; see `pages`. `asked` is how many records a page is asked for."""

@@ -99,8 +99,7 @@ class Reading:
     Attributes:
         expected: Pages to expect.
         most_pages: Pages after which it is cut.
-        is_smaller: Whether its pages are smaller, since larger ones failed.
-        is_patient: Whether failures are retried as long as in an outage: a smaller page did not help.
+        is_patient: Whether failures are retried as long as in an outage: a smaller page does not help.
         why: Why the window has this length, for the log.
         pages: Each `next` requests a page.
         sizes: Records of each page that came.
@@ -113,7 +112,6 @@ class Reading:
     page_size: int
     expected: float = 1.0
     most_pages: float = 2 * MOST_PAGES
-    is_smaller: bool = False
     is_patient: bool = False
     why: str = ""
     pages: Iterator[Page] | None = field(default=None, init=False)
