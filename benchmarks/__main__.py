@@ -9,17 +9,14 @@ import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.table import Table
 
 from benchmarks import tables
 from benchmarks.contenders import DLT
 from benchmarks.data import ORDERS, SHAPES, Data
 from benchmarks.measure import console
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 RESULTS = Path("benchmarks/RESULTS.md")
 SCENARIOS = {

@@ -6,17 +6,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmarks.measure import Api
 from sandbox.contract import ENDPOINTS
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from benchmarks.measure import Api
 
 BIN = Path(sys.executable).parent
 DLT = Path("benchmarks/.venv/bin/python")

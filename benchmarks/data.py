@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 from sandbox.archive import HOURS, Archive
 from sandbox.contract import ID
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 HOUR = 3_600
 DAY = 24 * HOUR

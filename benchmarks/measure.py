@@ -7,19 +7,15 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
 
 import requests
 from rich.console import Console
 
+from benchmarks.data import Data
 from sandbox.contract import PARAMETERS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from benchmarks.data import Data
 
 SLOW_ANSWER = 2
 """Seconds from which on the time of one answer counts in the minimum time."""

@@ -10,17 +10,15 @@ import json
 import time
 from bisect import bisect_left
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import click
 
 from benchmarks.data import END, ORDERS, SHAPES, Data, Records, make_records
 from sandbox.contract import CURSOR, DATA, ENDPOINTS, MOST_PER_PAGE, PARAMETERS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PATHS = [endpoint.path for endpoint in ENDPOINTS.values()]
 NO_RECORDS = b'{"%b": [], "%b": null}' % (DATA.encode(), CURSOR.encode())

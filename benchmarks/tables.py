@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -18,9 +18,6 @@ from benchmarks.data import DAY, HOUR, ONE, Data
 from benchmarks.measure import Cost, in_turns, log, serving
 from sandbox import postgres
 from sandbox.contract import STREAMS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 RATE = 3
 """The API's limit, in requests a second."""

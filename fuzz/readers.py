@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -13,9 +14,6 @@ from tap_deepconverse.records.conform import Conformer
 from tap_deepconverse.records.page import InvalidCursorError, InvalidPageError, UnusableRecordError, parse_page
 from tap_deepconverse.records.values import TYPES, converter_for, format_time, parse_time
 from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SCHEMA = {
     "properties": {"_id": {"type": "string"}, "bot_name": {"type": "string"}, "additional_fields": {"type": "object"}}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sandbox.archive import Record
 from sandbox.contract import ID, TIME_FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sandbox.archive import Record
-    from sandbox.server import Sandbox
+from sandbox.server import Sandbox
 
 Rows = dict[str, "Record"]
 """Rows by `_id`, with column names in lower case, as some targets write them."""

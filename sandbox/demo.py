@@ -9,21 +9,16 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from sandbox import models
-from sandbox.archive import sample_archive
+from sandbox.archive import Archive, sample_archive
 from sandbox.check import Rows, differences, expected_rows, received_rows
 from sandbox.contract import KEY, STREAMS
-from sandbox.postgres import NOT_INSTALLED, is_installed, new_folder, server, shell
+from sandbox.postgres import NOT_INSTALLED, Database, is_installed, new_folder, server, shell
 from sandbox.report import daily_metrics, metrics_table, rows_table
 from sandbox.server import Sandbox
-
-if TYPE_CHECKING:
-    from sandbox.archive import Archive
-    from sandbox.postgres import Database
 
 FOLDER = Path("output/demo")
 DATA = FOLDER / "postgres"

@@ -13,17 +13,14 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Response, jsonify, request
 
 from sandbox.contract import CURSOR, DATA, PARAMETERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 Fault = Callable[[Response], Response]
 """Takes a correct response and returns a broken one."""

@@ -6,15 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.postgres import Database
+from sandbox.postgres import Database
 
 PACKAGE = Path(__file__).parent.parent / "dbt"
 DBT = PACKAGE / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "dbt"

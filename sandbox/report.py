@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.console import Console
-
-    from sandbox.archive import Record
-    from sandbox.check import Rows
-    from sandbox.postgres import Database
+from sandbox.archive import Record
+from sandbox.check import Rows
+from sandbox.postgres import Database
 
 NEWEST = """\
 SELECT * FROM analytics.deepconverse__daily_totals

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from singer_sdk.helpers.types import Context, Record
 
 from tap_deepconverse.api.redact import in_words
+from tap_deepconverse.endpoint import Endpoint
 from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.lane import Lane
-from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan
-from tap_deepconverse.extract.window import moment_of
-from tap_deepconverse.records.page import UnusableRecordError
+from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan, SpanSettings
+from tap_deepconverse.extract.window import Reading, moment_of
+from tap_deepconverse.records.conform import Conformer
+from tap_deepconverse.records.page import Page, UnusableRecordError
 from tap_deepconverse.records.warnings import RecordWarnings
 from tap_deepconverse.singer.process import show_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
-
-    from singer_sdk.helpers.types import Context, Record
-
-    from tap_deepconverse.endpoint import Endpoint
-    from tap_deepconverse.extract.span import SpanSettings
-    from tap_deepconverse.extract.window import Reading
-    from tap_deepconverse.records.conform import Conformer
-    from tap_deepconverse.records.page import Page
-    from tap_deepconverse.singer.state import Checkpoints
+from tap_deepconverse.singer.state import Checkpoints
 
 SECONDS_BETWEEN_REPORTS = 10.0
 

@@ -7,26 +7,20 @@ import re
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from singer_sdk.exceptions import SyncError
 
 from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.api.retry import RetryPolicy
-from tap_deepconverse.client import span_settings
+from tap_deepconverse.client import ExportStream, span_settings
 from tap_deepconverse.extract.failures import EveryBotError, Failures
 from tap_deepconverse.extract.window import DAY, Reading, Window
 from tap_deepconverse.records.conform import Conformer
-from tap_deepconverse.records.page import CURSOR, DATA
+from tap_deepconverse.records.page import CURSOR, DATA, Page
 from tap_deepconverse.records.warnings import ADDITIONAL, RecordWarnings, UndocumentedFields, is_field_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from tap_deepconverse.client import ExportStream
-    from tap_deepconverse.records.page import Page
 
 Answers = defaultdict[tuple[str, str], set[str]]  # by stream and question
 

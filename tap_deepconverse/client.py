@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from singer_sdk import RESTStream
+import requests
+from singer_sdk import RESTStream, Tap
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.helpers.types import Auth, Context, Record
 from typing_extensions import override
 
 from tap_deepconverse.api.errors import OtherShapeError, raise_for_status
@@ -21,22 +24,13 @@ from tap_deepconverse.endpoint import Endpoint
 from tap_deepconverse.extract.span import SpanSettings
 from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.conform import Conformer
+from tap_deepconverse.records.exclude import Exclusion
 from tap_deepconverse.records.page import InvalidPageError, UnknownShapeError, page_of
 from tap_deepconverse.records.values import parse_iso
-from tap_deepconverse.records.warnings import ADDITIONAL, UndocumentedFields
+from tap_deepconverse.records.warnings import ADDITIONAL, RecordWarnings, UndocumentedFields
 from tap_deepconverse.singer.state import Checkpoints
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.sync import read_bots
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import requests
-    from singer_sdk import Tap
-    from singer_sdk.helpers.types import Auth, Context, Record
-
-    from tap_deepconverse.records.exclude import Exclusion
-    from tap_deepconverse.records.warnings import RecordWarnings
 
 API_KEY_HEADER = "x-api-key"
 BASE_PATH = "/conversations/export/v1"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
+from singer_sdk import RESTStream
 from singer_sdk.exceptions import RetriableAPIError
 from singer_sdk.streams.rest import PageContext
 
@@ -17,16 +20,8 @@ from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.api.retry import Retry, RetryPolicy
 from tap_deepconverse.api.session import Sessions
 from tap_deepconverse.extract.fallback import EndlessPagesError, ExtractionError, FullPage
-from tap_deepconverse.extract.window import moment_of
+from tap_deepconverse.extract.window import Reading, moment_of
 from tap_deepconverse.records.page import Page, page_of
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator
-
-    from singer_sdk import RESTStream
-
-    from tap_deepconverse.extract.window import Reading
 
 MOST_EMPTY_PAGES = 250  # in a row, each with a cursor; then the window is taken to have no end
 

@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from jsonschema import FormatChecker  # type: ignore[import-untyped]
 from singer_sdk import typing as th
@@ -17,9 +18,6 @@ from tap_deepconverse.api.redact import Secret
 from tap_deepconverse.records.exclude import bad_names
 from tap_deepconverse.records.values import EPOCH, parse_iso
 from tap_deepconverse.singer.stream_maps import stream_map_problems
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
 
 logger = logging.getLogger("tap-deepconverse")
 

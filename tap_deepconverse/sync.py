@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Any
 
+from tap_deepconverse.bot import BotSync
 from tap_deepconverse.extract.failures import Failures
 from tap_deepconverse.extract.pool import Pool
 from tap_deepconverse.extract.workers import Threads
 from tap_deepconverse.singer.writer import PageWriter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
-
-    from tap_deepconverse.bot import BotSync
 
 
 def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object) -> Iterator[BotSync]:

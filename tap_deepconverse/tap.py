@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import FrameType
+from typing import Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
@@ -23,9 +24,6 @@ from tap_deepconverse.singer.stream_maps import Mapper
 from tap_deepconverse.singer.writer import PageWriter
 from tap_deepconverse.streams import STREAMS
 from tap_deepconverse.sync import read_bots
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 SCHEMAS = {stream.name: stream.schema for stream in STREAMS}
 REPLICATION_KEYS = {stream.name: stream.replication_key for stream in STREAMS}

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,10 +13,6 @@ from sandbox.archive import DAY, Archive
 from sandbox.server import Behaviour, Sandbox
 from tests.leaks import leaks
 from tests.warehouses import database, in_csv, in_duckdb, in_jsonl, in_postgres, new_databases
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from pathlib import Path
 
 __all__ = ["database", "in_csv", "in_duckdb", "in_jsonl", "in_postgres", "new_databases"]
 

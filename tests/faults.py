@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import re
 import socket
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
 
 from flask import Response, request
@@ -20,16 +21,9 @@ from typing_extensions import override
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import DATA, ENDPOINTS, ID, KEY, STREAMS
-from sandbox.faults import FAULTS, EveryNth, asked, comes_late, page, refuses, says, send_then
+from sandbox.faults import FAULTS, EveryNth, Fault, asked, comes_late, page, refuses, says, send_then
 from sandbox.server import Behaviour, Sandbox
-from tests.support import ROOT, Collector, Output, config_for, lost, patience, run_into
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
-    from sandbox.faults import Fault
-    from tests.support import Json
+from tests.support import ROOT, Collector, Json, Output, config_for, lost, patience, run_into
 
 TABLE = ROOT / "docs/faults.md"
 CONCURRENCIES = (1, 8)

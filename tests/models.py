@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.archive import DAY, Archive
+from sandbox.archive import DAY, Archive, Record
 from sandbox.check import expected_rows
 from sandbox.contract import STREAMS
+from sandbox.server import Sandbox
 from tests.conftest import NOW
-
-if TYPE_CHECKING:
-    from sandbox.archive import Record
-    from sandbox.server import Sandbox
 
 
 def odd_archive() -> Archive:

@@ -14,23 +14,19 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import KEY
+from sandbox.server import Sandbox
 from tests.support import ROOT, table_cells
 from tests.warehouses import UNDOCUMENTED
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sandbox.server import Sandbox
 
 DOCUMENT = ROOT / "docs" / "recipes.md"
 BLOCK = re.compile(

@@ -11,11 +11,11 @@ import random
 import threading
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import msgspec
@@ -28,9 +28,6 @@ from tap_deepconverse.extract.span import BotSpan, SpanSettings
 from tap_deepconverse.extract.window import Reading, Window
 from tap_deepconverse.records.page import Page
 from tap_deepconverse.records.values import format_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DAY = 86_400
 NOW = 1_790_000_000

@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
 import click
 
@@ -26,17 +27,10 @@ from sandbox.check import differences, expected_rows
 from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA, warehouse_rows
 from sandbox.faults import Sometimes
-from sandbox.postgres import server
+from sandbox.postgres import Database, server
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS, Behaviour, Sandbox
 from tests.leaks import leaks
-from tests.support import ROOT, TAP, config_for
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import TextIO
-
-    from sandbox.postgres import Database
-    from tests.support import Json
+from tests.support import ROOT, TAP, Json, config_for
 
 TARGET = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

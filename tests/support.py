@@ -9,31 +9,27 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
 
 from singer_sdk.exceptions import FatalAPIError
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.json import serialize_json
+from singer_sdk.singerlib.messages import Message
 from typing_extensions import override
 
 from sandbox.check import differences, expected_rows, received_rows
 from sandbox.contract import KEY, STREAMS
+from sandbox.server import Sandbox
 from tap_deepconverse.__main__ import main
 from tap_deepconverse.api.retry import RetryPolicy
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.tap import TapDeepConverse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from contextlib import AbstractContextManager
-    from multiprocessing.context import ForkServerProcess
-
-    from singer_sdk.singerlib.messages import Message
-
-    from sandbox.server import Sandbox
 
 ROOT = Path(__file__).parent.parent
 TAP = Path(sys.executable).parent / "tap-deepconverse"

@@ -5,26 +5,21 @@ from __future__ import annotations
 import json
 import re
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from flask import request
 
-from sandbox.archive import DAY
+from sandbox.archive import DAY, Archive
 from sandbox.contract import CURSOR, DATA, ENDPOINTS, ID, STREAMS
-from sandbox.faults import page, refuses, says
+from sandbox.faults import Fault, page, refuses, says
 from sandbox.server import ORDERS, TIME_FORMATS, Order, TimeFormat
 from tap_deepconverse.check import check
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.tap import TapDeepConverse
-from tests.conftest import NOW
+from tests.conftest import NOW, Serve, WriteJson
 from tests.leaks import OTHER_KEY, leaks
 from tests.support import command, config_for
-
-if TYPE_CHECKING:
-    from sandbox.archive import Archive
-    from sandbox.faults import Fault
-    from tests.conftest import Serve, WriteJson
 
 END = {"end_date": "2026-09-21T14:13:20Z"}  # `NOW`
 FIRST = STREAMS[0]

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from singer_sdk.exceptions import FatalAPIError
 
 from sandbox.contract import CURSOR, DATA, ENDPOINTS
+from tests.conftest import Serve, WriteJson
 from tests.support import command, config_for, one_window, patience, sync
-
-if TYPE_CHECKING:
-    from pytest_httpserver import HTTPServer
-
-    from tests.conftest import Serve, WriteJson
 
 CONVERSATIONS = ENDPOINTS["conversations"].path
 ID = "0123456789abcdef0123456789abcdef"

@@ -5,21 +5,16 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING
 
 import pytest
 import time_machine
+from flask import Response
 
 from sandbox.archive import DAY, Archive
 from sandbox.server import TIME_FORMATS
 from tap_deepconverse.records.values import format_time, parse_time
-from tests.support import command, config_for, lost, sync
-
-if TYPE_CHECKING:
-    from flask import Response
-
-    from tests.conftest import Serve, WriteJson
-    from tests.support import Output
+from tests.conftest import Serve, WriteJson
+from tests.support import Output, command, config_for, lost, sync
 
 ZONES = ("America/New_York", "Pacific/Chatham", "Europe/Berlin", "UTC")
 

@@ -12,27 +12,21 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from flask import request
+from flask import Response, request
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import ENDPOINTS
 from sandbox.faults import asked, error, page
 from tap_deepconverse.records.values import format_time
-from tests.conftest import NOW
+from tests.conftest import NOW, Serve, WriteJson
 from tests.support import TAP, bookmark_in, command, config_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from flask import Response
-
-    from tests.conftest import Serve, WriteJson
 
 SPAN: dict[str, Any] = {
     "start_date": "2026-09-11T00:00:00Z", "end_date": "2026-09-22T00:00:00Z", "request_timeout": 900,

@@ -6,25 +6,21 @@ import json
 import re
 import subprocess
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from sandbox import models
+from sandbox.archive import Archive, Record
 from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA
+from sandbox.postgres import Database
+from tests.conftest import Serve, WriteJson
 from tests.models import PARAMETERS, Definitions, Expected, go_on, inside, odd_archive
 from tests.support import ROOT, config_for, sync
-from tests.warehouses import program, query_duckdb
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sandbox.archive import Archive, Record
-    from sandbox.postgres import Database
-    from tests.conftest import Serve, WriteJson
-    from tests.warehouses import Warehouse
+from tests.warehouses import Warehouse, program, query_duckdb
 
 MARTS = {
     "conversations": "conversation_id",

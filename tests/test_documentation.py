@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,9 +13,6 @@ import yaml
 from tap_deepconverse import settings
 from tap_deepconverse.tap import TapDeepConverse
 from tests.support import ROOT, section
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 README = (ROOT / "README.md").read_text()
 MELTANO = yaml.safe_load((ROOT / "meltano.yml").read_text())

@@ -8,22 +8,19 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import STREAMS
+from tests.conftest import Serve, WriteJson
 from tests.leaks import leaks
 from tests.recipes import new_project
 from tests.support import ROOT, config_for, sync
 from tests.warehouses import DUCKDB, UNDOCUMENTED, Warehouse, program
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import Serve, WriteJson
 
 START = f"{datetime.now(UTC) - timedelta(days=40):%Y-%m-%d}"
 BOTS = ("bot", "other")

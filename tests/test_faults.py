@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import random
 from itertools import count, cycle
-from typing import TYPE_CHECKING
 
 import pytest
+from flask import Response
 
 from sandbox.faults import refuses
 from tests.faults import CASES, CONCURRENCIES, HEAD, TABLE, Case, observe
-
-if TYPE_CHECKING:
-    from flask import Response
 
 
 def rows() -> dict[str, str]:

@@ -9,24 +9,19 @@ import time
 from copy import deepcopy
 from datetime import UTC, datetime
 from itertools import cycle, product
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sandbox.archive import DAY, Archive
+from sandbox.archive import DAY, Archive, Record
 from sandbox.check import expected_rows
 from sandbox.contract import ENDPOINTS, STREAMS
-from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS
+from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS, Sandbox
 from tap_deepconverse.records.values import format_time
 from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import Serve, WriteJson
 from tests.support import Collector, Json, Output, bookmark_in, config_for, lost, start, sync
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sandbox.archive import Record
-    from sandbox.server import Sandbox
-    from tests.conftest import Serve, WriteJson
 
 HOUR = DAY // 24
 START_MS = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) * 1000

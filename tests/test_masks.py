@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from sandbox.archive import Archive
 from sandbox.contract import STREAMS
+from sandbox.postgres import Database
 from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import Serve, WriteJson
 from tests.leaks import leaks
 from tests.recipes import Folder, new_project
 from tests.warehouses import program
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sandbox.archive import Archive
-    from sandbox.postgres import Database
-    from tests.conftest import Serve, WriteJson
 
 MASK = {
     "conversations": {"metadata": "__NULL__", "customer": "sha256(metadata['browser_userMeta']['email'])"},

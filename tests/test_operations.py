@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from sandbox.archive import DAY
-from tests.conftest import NOW
+from sandbox.archive import DAY, Archive
+from tests.conftest import NOW, Serve, WriteJson
 from tests.leaks import leaks
 from tests.support import ROOT, command, config_for, section
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sandbox.archive import Archive
-    from tests.conftest import Serve, WriteJson
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 

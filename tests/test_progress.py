@@ -5,22 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from itertools import count, pairwise
-from typing import TYPE_CHECKING
 
 import pytest
+from singer_sdk.singerlib import Message
 from typing_extensions import override
 
-from sandbox.archive import DAY
+from sandbox.archive import DAY, Archive
 from tap_deepconverse.client import ExportStream
 from tap_deepconverse.tap import TapDeepConverse
-from tests.conftest import NOW
+from tests.conftest import NOW, Serve
 from tests.support import Collector, Time, config_for
-
-if TYPE_CHECKING:
-    from singer_sdk.singerlib import Message
-
-    from sandbox.archive import Archive
-    from tests.conftest import Serve
 
 REPORT = re.compile(
     r"Bot 'bot', stream '\w+': complete until 2026-0\d-\d\d \d\d:\d\d UTC; [\d,]+ records, [\d,]+ a second"

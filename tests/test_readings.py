@@ -5,21 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from singer_sdk.exceptions import FatalAPIError
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import STREAMS
-from sandbox.faults import PARTS, EveryNth, error, half_of_the_records, nothing_but
-from tests.conftest import NOW
+from sandbox.faults import PARTS, EveryNth, Fault, error, half_of_the_records, nothing_but
+from sandbox.server import Sandbox
+from tests.conftest import NOW, Serve
 from tests.support import Collector, config_for, lost, patience, run_into, sync
-
-if TYPE_CHECKING:
-    from sandbox.faults import Fault
-    from sandbox.server import Sandbox
-    from tests.conftest import Serve
 
 SPAN: dict[str, Any] = {"start_date": "2026-09-01", "end_date": "2026-09-23", "window_days": 30}
 

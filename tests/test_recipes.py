@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from sandbox.archive import Archive
+from tests.conftest import Serve, WriteJson
 from tests.leaks import leaks
 from tests.recipes import (
     BOTS,
@@ -22,14 +24,7 @@ from tests.recipes import (
     two_bots,
 )
 from tests.support import ROOT, config_for, table_cells
-from tests.warehouses import LOADERS, defaults, program
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sandbox.archive import Archive
-    from tests.conftest import Serve, WriteJson
-    from tests.warehouses import Warehouse
+from tests.warehouses import LOADERS, Warehouse, defaults, program
 
 
 @pytest.fixture

@@ -6,15 +6,19 @@ import os
 import signal
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from flask import Response
 
 from sandbox import postgres
-from sandbox.archive import DAY, Archive
+from sandbox.archive import DAY, Archive, Record
 from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA
 from sandbox.faults import asked
+from sandbox.postgres import Database
+from sandbox.server import Sandbox
+from tests.conftest import Serve, WriteJson
 from tests.recipes import (
     BOTS,
     START,
@@ -28,18 +32,7 @@ from tests.recipes import (
     two_bots,
 )
 from tests.support import config_for
-from tests.warehouses import program
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from flask import Response
-
-    from sandbox.archive import Record
-    from sandbox.postgres import Database
-    from sandbox.server import Sandbox
-    from tests.conftest import Serve, WriteJson
-    from tests.warehouses import Warehouse
+from tests.warehouses import Warehouse, program
 
 BOT = BOTS[0]
 STATE = "dev:tap-deepconverse-to-target-postgres"

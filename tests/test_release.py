@@ -14,18 +14,16 @@ import tomllib
 from email.parser import HeaderParser
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from tests.conftest import Serve
 from tests.support import ROOT, config_for
 from tools import plugin, release
-
-if TYPE_CHECKING:
-    from tests.conftest import Serve
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGE = {str(path.relative_to(ROOT)) for path in (ROOT / "tap_deepconverse").rglob("*.py")}

@@ -8,21 +8,16 @@ import re
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from flask import request
+from flask import Response, request
 
 from sandbox.archive import DAY, Archive
 from sandbox.faults import EveryNth, asked, closes, error, page
 from tap_deepconverse.tap import TapDeepConverse
-from tests.conftest import NOW
+from tests.conftest import NOW, Serve, WriteJson
 from tests.support import command, config_for, lost, patience, sync
-
-if TYPE_CHECKING:
-    from flask import Response
-
-    from tests.conftest import Serve, WriteJson
 
 SPAN: dict[str, Any] = {"start_date": "2026-09-01", "end_date": "2026-09-23"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -11,10 +11,7 @@ from sandbox.archive import DAY, Archive
 from sandbox.check import Rows, differences, received_rows
 from sandbox.contract import CURSOR, DATA, ENDPOINTS, KEY, KEY_HEADER, parameters
 from sandbox.server import ORDERS, SELECT_BY
-from tests.conftest import NOW
-
-if TYPE_CHECKING:
-    from tests.conftest import Serve
+from tests.conftest import NOW, Serve
 
 ALL: dict[str, Any] = {"start_time": 0, "end_time": NOW // 1000 + 1, "bot_name": "bot"}
 

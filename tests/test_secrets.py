@@ -6,26 +6,19 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
-from flask import request
+from flask import Response, request
 from singer_sdk.exceptions import FatalAPIError
 
-from sandbox.archive import DAY
+from sandbox.archive import DAY, Archive
 from sandbox.contract import ENDPOINTS, KEY
 from sandbox.faults import FAULTS, asked, page, says
 from tap_deepconverse.tap import TapDeepConverse
-from tests.conftest import NOW
+from tests.conftest import NOW, Serve, WriteJson
 from tests.faults import holds, is_whole
 from tests.leaks import OTHER_KEY, leaks
 from tests.support import Collector, command, config_for, one_window, sync
-
-if TYPE_CHECKING:
-    from flask import Response
-
-    from sandbox.archive import Archive
-    from tests.conftest import Serve, WriteJson
 
 LOUD = {"LOGLEVEL": "DEBUG", "TAP_DEEPCONVERSE_LOGLEVEL": "DEBUG"}
 SAID = "Hi, I am Anna Smith, customer4711@example.com"

@@ -3,20 +3,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from singer_sdk.exceptions import ConfigurationError
 
 from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import Serve, WriteJson
 from tests.support import TAP, command, config_for, one_window, sync
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
-
-    from tests.conftest import Serve, WriteJson
 
 VALID = config_for("https://api.converseapps.com")
 EACH_OTHER = "`flattening_enabled` and `flattening_max_depth` need each other: set both, or none."

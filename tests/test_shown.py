@@ -6,18 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tap_deepconverse.streams import Conversations
 from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import Serve, WriteJson
 from tests.support import TAP, Command, command, config_for, one_window
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.conftest import Serve, WriteJson
 
 CONSOLE = {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}
 ROOT = {"handlers": ["console"], "level": "INFO"}

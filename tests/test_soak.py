@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from sandbox.postgres import Database
 from tests.soak import Soak
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sandbox.postgres import Database
 
 BOTS = {"busy": 200, "calm": 60, "small": 20, "single": 1, "silent": 0}
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 from singer_sdk.testing import get_tap_test_class
@@ -12,12 +12,8 @@ from sandbox.archive import Archive, sample_archive
 from sandbox.server import Behaviour, Sandbox
 from tap_deepconverse.streams import Conversations
 from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import Serve, WriteJson
 from tests.support import command, config_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from tests.conftest import Serve, WriteJson
 
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))

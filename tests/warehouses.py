@@ -8,26 +8,22 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
 
 from sandbox import postgres
-from sandbox.check import differences, expected_rows, received_rows
+from sandbox.check import Rows, differences, expected_rows, received_rows
 from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA, warehouse_rows
+from sandbox.postgres import Database
+from sandbox.server import Sandbox
 from tests.support import ROOT, finished, start
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sandbox.check import Rows
-    from sandbox.postgres import Database
-    from sandbox.server import Sandbox
 
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text())
 LOADERS = {loader["name"]: loader for loader in PROJECT["plugins"]["loaders"]}

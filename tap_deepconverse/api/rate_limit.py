@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from tap_deepconverse.api.errors import StoppedError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SLACK = 1.01  # factor on the interval, so that network jitter does not break the limit
 MORE_SLACK = 0.01  # added after each pause, which shows that the jitter is larger than assumed

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+import requests
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    import requests
 
 LONGEST_QUOTE = 200  # characters
 

@@ -6,11 +6,12 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
+import requests
 from singer_sdk.exceptions import RetriableAPIError
 
 from tap_deepconverse.api.errors import (
@@ -23,14 +24,8 @@ from tap_deepconverse.api.errors import (
     may_be_page_size,
     retry_after,
 )
+from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.redact import in_words
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import requests
-
-    from tap_deepconverse.api.rate_limit import RateLimiter
 
 FEW = 2  # retries of what is probably no outage, in some seconds
 SECONDS_BETWEEN_WARNINGS = 60.0

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
 
 from singer_sdk.exceptions import FatalAPIError
 
 from tap_deepconverse.api.errors import APIError, describe, kind_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
 
 MOST_ALIKE = 3
 """Bots that fail alike, with no page in between, until the error is everyone's. One or two names may be wrong."""

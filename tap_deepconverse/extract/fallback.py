@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from singer_sdk.exceptions import FatalSyncError
 
 from tap_deepconverse.api.errors import CursorRejectedError, MayBeTooLargeError, PageTooLargeError
-
-if TYPE_CHECKING:
-    from tap_deepconverse.extract.window import Reading
-    from tap_deepconverse.records.page import Page
+from tap_deepconverse.extract.window import Reading
+from tap_deepconverse.records.page import Page
 
 
 class ExtractionError(FatalSyncError):

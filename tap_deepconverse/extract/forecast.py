@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from tap_deepconverse.extract.window import DAY, HOUR, Window
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 STEADINESS = 300
 """Records. As many must be found before they outweigh what an earlier run counted."""

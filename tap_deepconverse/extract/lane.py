@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 from tap_deepconverse.api.errors import describe
 from tap_deepconverse.api.redact import name_of
-from tap_deepconverse.extract.fallback import PerhapsMissingError, fallback
+from tap_deepconverse.extract.fallback import FullPage, PerhapsMissingError, fallback
 from tap_deepconverse.extract.plan import MOST_AHEAD
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterator
-
-    from tap_deepconverse.extract.fallback import FullPage
-    from tap_deepconverse.extract.span import BotSpan
-    from tap_deepconverse.extract.window import Reading
-    from tap_deepconverse.records.page import Page
+from tap_deepconverse.extract.span import BotSpan
+from tap_deepconverse.extract.window import Reading
+from tap_deepconverse.records.page import Page
 
 MOST_BEYOND = 45
 """Pages that may lie beyond the checkpoint: after a kill they are read again."""

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from tap_deepconverse.extract.forecast import Forecast
 from tap_deepconverse.extract.window import DAY, MOST_PAGES, Reading, Window
-
-if TYPE_CHECKING:
-    from tap_deepconverse.extract.forecast import Forecast
 
 FIRST_WINDOW = DAY
 """Seconds. A day shows how busy a bot is, and seldom takes more than a few requests."""

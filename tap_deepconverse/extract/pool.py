@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from singer_sdk.exceptions import FatalSyncError
 
 from tap_deepconverse.extract.fallback import UNREADABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from tap_deepconverse.extract.lane import Lane
-    from tap_deepconverse.extract.window import Reading
-    from tap_deepconverse.records.page import Page
+from tap_deepconverse.extract.lane import Lane
+from tap_deepconverse.extract.window import Reading
+from tap_deepconverse.records.page import Page
 
 MOST_BYTES = 1 << 26
 """Bytes of pages that may be in flight or wait to be emitted, by the size of the largest that came."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tap_deepconverse.extract.forecast import Forecast
 from tap_deepconverse.extract.plan import FIRST_WINDOW, Planner
 from tap_deepconverse.extract.window import AN_HOUR, DAY, HOUR, Reading, Seen, Window, moment_of, text_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MOST_ASTRAY = 20
 """Records far from their window that come again, after which windows are taken to mean nothing to the API."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from tap_deepconverse.records.page import Page
 from tap_deepconverse.records.values import EPOCH, format_seconds
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tap_deepconverse.records.page import Page
 
 HOUR, DAY = 3_600, 86_400
 MOST_PAGES = 13

@@ -6,15 +6,13 @@ import threading
 import time
 from collections import Counter, defaultdict
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from tap_deepconverse.api.errors import StoppedError
 from tap_deepconverse.extract.fallback import ExtractionError
-
-if TYPE_CHECKING:
-    from tap_deepconverse.extract.lane import Lane
-    from tap_deepconverse.extract.window import Reading
-    from tap_deepconverse.records.page import Page
+from tap_deepconverse.extract.lane import Lane
+from tap_deepconverse.extract.window import Reading
+from tap_deepconverse.records.page import Page
 
 SECONDS_TO_LEAVE = 0.2
 """How long to wait for the threads at the end. Those that hang end with the process."""

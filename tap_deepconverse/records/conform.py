@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tap_deepconverse.records.page import NESTED_TOO_DEEPLY, UnusableRecordError
-from tap_deepconverse.records.values import FORMATS, ID, converter_for, types_of
-from tap_deepconverse.records.warnings import ADDITIONAL, name_of_record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from tap_deepconverse.records.exclude import Exclusion
-    from tap_deepconverse.records.page import Page
-    from tap_deepconverse.records.values import Converter
-    from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
+from tap_deepconverse.records.exclude import Exclusion
+from tap_deepconverse.records.page import NESTED_TOO_DEEPLY, Page, UnusableRecordError
+from tap_deepconverse.records.values import FORMATS, ID, Converter, converter_for, types_of
+from tap_deepconverse.records.warnings import ADDITIONAL, RecordWarnings, UndocumentedFields, name_of_record
 
 Record = dict[str, Any]
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tap_deepconverse.records.warnings import ADDITIONAL, is_field_name
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
 
 METADATA = "metadata"
 COLUMNS = {METADATA, ADDITIONAL}

@@ -8,20 +8,17 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
+import requests
 from singer_sdk.exceptions import FatalSyncError
 
 from tap_deepconverse.records.warnings import field_names
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    import requests
 
 # Where a response has its records and the next page's cursor. Nothing else in the package names these keys.
 DATA = "data"

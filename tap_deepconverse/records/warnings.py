@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Collection
+from collections.abc import Collection
 
 MOST_NAMED = 10
 """Log lines of each kind, and names in one line."""

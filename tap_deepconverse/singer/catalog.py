@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
@@ -11,9 +12,6 @@ from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.singerlib import catalog as sdk
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE as FULL_TABLE
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL as INCREMENTAL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 logger = logging.getLogger("tap-deepconverse")
 

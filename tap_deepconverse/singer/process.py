@@ -8,19 +8,16 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import click
 import msgspec
 from singer_sdk.exceptions import ConfigurationError
 from singer_sdk.logging import ConsoleFormatter, StructuredFormatter
 
 from tap_deepconverse.singer.writer import PageWriter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import click
 
 LEVEL = "TAP_DEEPCONVERSE_LOGLEVEL"
 QUIET = {

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+from singer_sdk import Stream
 from singer_sdk.exceptions import ConfigurationError
+from singer_sdk.helpers.types import Context
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.records.values import EPOCH, format_time
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    from singer_sdk import Stream
-    from singer_sdk.helpers.types import Context
 
 logger = logging.getLogger("tap-deepconverse")
 

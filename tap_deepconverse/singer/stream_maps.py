@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from simpleeval import FunctionNotDefined, NameNotDefined  # type: ignore[import-untyped]
@@ -15,9 +16,6 @@ from typing_extensions import override
 from tap_deepconverse.api.redact import name_of
 from tap_deepconverse.records.values import converter_for
 from tap_deepconverse.records.warnings import name_of_record
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 logger = logging.getLogger("tap-deepconverse")
 

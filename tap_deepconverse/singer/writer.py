@@ -5,15 +5,11 @@ from __future__ import annotations
 import select
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import SyncError
-from singer_sdk.singerlib.messages import RecordMessage, SchemaMessage
+from singer_sdk.singerlib.messages import Message, RecordMessage, SchemaMessage
 from typing_extensions import override
-
-if TYPE_CHECKING:
-    from singer_sdk.singerlib.messages import Message
 
 PAGE_BYTES = 1 << 20
 GOES_ON = "The next run goes on from the last state that the loader confirmed."

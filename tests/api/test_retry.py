@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -23,9 +24,6 @@ from tap_deepconverse.api.errors import (
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.retry import Retry, RetryPolicy
 from tests.support import Time
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PAGE = requests.Response()
 DEFAULT = RetryPolicy()

@@ -9,8 +9,9 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import requests
@@ -21,11 +22,6 @@ from werkzeug import Response
 from tap_deepconverse.api.errors import PageTooLargeError, describe, is_transient
 from tap_deepconverse.api.session import Sessions
 from tests.proxy import proxy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -20,13 +20,8 @@ from tap_deepconverse.api.errors import (
 from tap_deepconverse.extract.fallback import EndlessPagesError, FullPage, MissingRecordsError
 from tap_deepconverse.extract.window import Reading, Window
 from tap_deepconverse.records.page import Page
-from tests.extract.test_lane import START, FaultyApi, lane_of, read
+from tests.extract.test_lane import START, Fault, FaultyApi, lane_of, read
 from tests.simulation import DAY, NOW, times_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.extract.test_lane import Fault
 
 TOO_LARGE = PageTooLargeError("too large", "413")
 PERHAPS = MayBeTooLargeError("perhaps", TEMPORARY)

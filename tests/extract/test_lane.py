@@ -6,8 +6,8 @@ import itertools
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,16 +17,12 @@ from tap_deepconverse.api.errors import APIError
 from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.lane import MOST_BEYOND, Lane
 from tap_deepconverse.extract.pool import MOST_BYTES, PATIENCE, Pool
+from tap_deepconverse.extract.window import Reading
 from tap_deepconverse.records.page import Page
 from tests import simulation
 from tests.simulation import DAY, NOW, Api, Taken, span_of, times_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from tap_deepconverse.extract.window import Reading
-
-    Fault = Callable[[Reading, int, Page], Page]
+Fault = Callable[[Reading, int, Page], Page]
 
 START = NOW - 30 * DAY
 

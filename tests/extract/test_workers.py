@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tap_deepconverse.api.errors import APIError, StoppedError
 from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.pool import Pool
+from tap_deepconverse.extract.window import Reading
 from tap_deepconverse.extract.workers import Threads
 from tap_deepconverse.records.page import Page
 from tests.extract.test_lane import lane_of
 from tests.simulation import NOW, Api, times_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tap_deepconverse.extract.window import Reading
 
 FOR_LONG = 300.0
 

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING
+
+import pytest
 
 from tap_deepconverse.records.warnings import MOST_NAMED, RecordWarnings, field_names, name_of_record
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def lines_of(caplog: pytest.LogCaptureFixture, warned: int) -> list[str]:

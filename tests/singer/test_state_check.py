@@ -3,20 +3,16 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from singer_sdk.exceptions import ConfigurationError
 
 from tap_deepconverse.singer.state import check_state
+from tests.conftest import Serve, WriteJson
 from tests.support import command, config_for, sync
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_httpserver import HTTPServer
-
-    from tests.conftest import Serve, WriteJson
 
 STREAMS = ("conversations", "messages")
 DAY = "2026-01-01T00:00:00Z"

@@ -3,18 +3,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from sandbox.archive import Archive
 from tap_deepconverse.singer.stream_maps import stream_map_problems
 from tap_deepconverse.tap import TapDeepConverse
+from tests.conftest import Serve, WriteJson
 from tests.support import command, config_for, sync
-
-if TYPE_CHECKING:
-    from sandbox.archive import Archive
-    from tests.conftest import Serve, WriteJson
 
 FIELDS = {"conversations": ["_id", "metadata", "startTime"], "messages": ["_id", "outMsg"]}
 EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`."

@@ -5,17 +5,15 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from singer_sdk.exceptions import SyncError
 from singer_sdk.singerlib.messages import RecordMessage, SchemaMessage, StateMessage
 
 from tap_deepconverse.singer.writer import PAGE_BYTES, PageWriter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def record(number: int, pad: int = 0) -> RecordMessage:
