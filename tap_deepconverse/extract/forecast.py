@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from tap_deepconverse.extract.window import DAY, HOUR, Window
 
-STEADINESS = 300
-"""Records. As many must be found before they outweigh what an earlier run counted."""
 DOUBT = 30
 """Records. As many must be found in an hour of the day before it counts as busier or quieter than the others."""
 
@@ -22,7 +20,7 @@ class Forecast:
         """Start with the records of each hour (its start in Unix seconds) that an earlier run counted."""
         self._per_hour = dict(per_hour)
         self._counted_until = max(per_hour, default=0) + HOUR
-        self._found = self._predicted = STEADINESS * float(any(per_hour.values()))
+        self._found = self._predicted = float(any(per_hour.values()))
         self._records = [0.0] * 24
         self._seconds = [0.0] * 24
         self._weights = [1.0] * 24
