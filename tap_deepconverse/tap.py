@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import click
 from singer_sdk import Stream, Tap
 from singer_sdk.exceptions import FatalAPIError, SyncError
-from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
+from singer_sdk.helpers.capabilities import CapabilitiesEnum
 from singer_sdk.tap_base import CliTestOptionValue
 from typing_extensions import override
 
@@ -37,7 +37,7 @@ class TapDeepConverse(Tap):
     message_writer_class = PageWriter
     config_jsonschema: ClassVar[dict[str, Any]] = CONFIG_JSONSCHEMA
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
-        each for each in Tap.capabilities if each not in {TapCapabilities.ACTIVATE_VERSION, PluginCapabilities.BATCH}
+        each for each in Tap.capabilities if each.value not in {"activate-version", "batch"}
     ]
 
     @override
