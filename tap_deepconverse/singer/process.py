@@ -33,7 +33,7 @@ def json_object(data: bytes, option: str) -> dict[str, Any]:
     """Parse what the file of a command line option holds; raise `ConfigurationError` if it is no JSON object."""
     try:
         return msgspec.convert(json.loads(data.decode("utf-8-sig")), dict[str, Any])
-    except (RecursionError, ValueError) as error:  # whose words repeat nothing of the file
+    except (msgspec.ValidationError, RecursionError, ValueError) as error:  # whose words repeat nothing of the file
         msg = f"The file given as `{option}` must hold one JSON object in UTF-8 ({error})."
         raise ConfigurationError(msg) from None
 
