@@ -69,6 +69,11 @@ class ExportStream(RESTStream[str | None]):
 
     @property
     @override
+    def user_agent(self) -> str:
+        return f"{self.tap.name}/{self.tap.plugin_version}"
+
+    @property
+    @override
     def authenticator(self) -> Auth:
         return APIKeyAuthenticator(key=API_KEY_HEADER, value=self.config["api_key"])
 

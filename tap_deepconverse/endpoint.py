@@ -96,12 +96,19 @@ class Endpoint:
     def _send(self, session: requests.Session, page: PageContext[str | None], before: int) -> requests.Response:
         """Send a request once; raise an error for a response that is not a page, or not all that its `total` says."""
         request = self.stream.get_http_request(page=page)
-        # Not the stream's `build_prepared_request`: it takes the cookies of another session.
+        headers = {"User-Agent": self.stream.user_agent, **request.headers}
+        # Not the stream's `build_prepared_request`: it takes the cookies of another session. Without `auth`, `requests`
+        # would add what a file .netrc has for the host.
         prepared = session.prepare_request(
-            requests.Request(request.method, request.url, request.headers, params=request.encode_params())
+            requests.Request(
+                request.method,
+                request.url,
+                headers,
+                params=request.encode_params(),
+                auth=self.stream.authenticator,
+            )
         )
-        authenticated = self.stream.authenticator(prepared)
-        response = session.send(authenticated, timeout=self.stream.config["request_timeout"])
+        response = session.send(prepared, timeout=self.stream.config["request_timeout"])
         self.stream.validate_response(response)
         came = page_of(response)
         records = before + len(came.data)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from dotenv import find_dotenv
 from jsonschema import FormatChecker  # type: ignore[import-untyped]
 from singer_sdk import typing as th
 from singer_sdk.configuration._dict_config import parse_environment_config
@@ -134,7 +135,8 @@ def settings_in_environment(schema: Mapping[str, Any]) -> dict[str, Any]:
         ConfigurationError: If the SDK cannot, whose error does not name the variable.
     """
     try:
-        parse_environment_config({}, PREFIX)  # adds the file .env to the environment
+        env_file = find_dotenv(usecwd=True)  # the SDK looks beside its own code
+        parse_environment_config({}, PREFIX, env_file)  # adds the file .env to the environment
     except UnicodeDecodeError:
         msg = "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."
         raise ConfigurationError(msg) from None
@@ -149,7 +151,7 @@ def settings_in_environment(schema: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError:
             msg = f"`{name}` ({PREFIX}{name.upper()} in the environment) must be {MUST_BE.get(name, OTHER)}."
             raise ConfigurationError(msg) from None
-    return {**texts, **parse_environment_config(dict(schema), PREFIX)}
+    return {**texts, **parse_environment_config(dict(schema), PREFIX, env_file)}
 
 
 def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any], fields: Mapping[str, Collection[str]]) -> None:

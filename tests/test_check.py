@@ -87,7 +87,7 @@ def test_two_wrong_names_do_not_keep_the_others_from_being_asked(serve: Serve) -
     report, errors = report_of(url, "wrong", "other", "bot")
     reason = "the API does not accept the request (HTTP 404: Bot not found); check this bot's name in `bot_names`"
     names = [f"Bot '{bot}', stream '{stream}'" for bot in ("wrong", "other") for stream in STREAMS]
-    assert [error.split(", then")[0] for error in errors] == [f"{name}: {reason}" for name in names]
+    assert {error.split(", then")[0] for error in errors} == {f"{name}: {reason}" for name in names}
     assert report.count(f"error: {reason}") == 2 * BOTH
     assert report.count("  reachable\n") == BOTH
 
@@ -116,7 +116,7 @@ def test_what_all_have_is_told_once_and_soon(serve: Serve, fault: Fault, is_acce
     sandbox.fault = fault
     report, (error,) = report_of(url, *MANY, api_key=OTHER_KEY)
     assert reason in error
-    assert "(the same for all that were tried: 'bot-0', 'bot-1', 'bot-3')" in error
+    assert re.search(r"\(the same for all that were tried: ('bot-\d+'(, )?){3}\)", error)
     assert f"key accepted: {is_accepted}" in report
     assert report.count("error: ") == 3
 
@@ -168,7 +168,7 @@ def test_what_is_told_is_right(serve: Serve, archive: Archive, order: Order, tim
     for stream, endpoint in ENDPOINTS.items():
         facts = facts_in(report, stream)
         assert {facts[f"how {name} is written"] for name in endpoint.times} == {form}
-        assert facts[f"is a {CURSOR} there"] == "yes"
+        assert facts[f"is a {CURSOR} there"] == ("yes" if len(archive.records[stream]["busy"]) > 100 else "null")
         assert facts["fields that no document names"] == facts[f"keys beside {DATA} and {CURSOR}"] == "none"
         name = endpoint.times[0] if by == "start" else endpoint.times[-1]
         assert f"{name} {way or 'in no order'}" in facts["does a page come in an order"].split(", ")

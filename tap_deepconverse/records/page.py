@@ -32,13 +32,16 @@ _failure = re.compile(
     "|(success|ok)=0"  # a status of 0 may be that of a success
     "|status(code)?=[45][0-9][0-9]"
     "|(timedout|partial|iserror)=true"
-    r"|(error|errors|errormessage)=(?!(null|false|0|\[]|{})?$).*",
+    r"|(error|errors|errormessage)=(?!(null|false|0|\[\s*]|{\s*})?$).*",
     re.DOTALL,
 )
 # The same where there is no cursor, and where there are no records and nothing says that all is well.
 _goes_on = re.compile("(hasmore|hasnext|hasnextpage|truncated|incomplete)=true")
 _message = re.compile("(message|detail)=(?!(null|false|0)?$).*", re.DOTALL)
-_fine = re.compile("(success|ok|status|message)=(true|ok|success|200)")
+_fine = re.compile(
+    "(success|ok|status|message)=(true|ok|success|200)"
+    r"|(message|detail)=no (conversations|messages|records|results|data|items)( were)?( found| available)?\W*"
+)
 _total = re.compile("total(count)?=([0-9]{1,18})")
 NESTED = {"meta", "metadata", "pagination", "page", "paging"}
 """Keys of an object beside the records that may say the same."""

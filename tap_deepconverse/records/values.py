@@ -26,6 +26,10 @@ LATEST_SECONDS = 100_000_000_000
 _UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SIXTY = [f"{number:02d}" for number in range(60)]
+# 20260131, 20260131235959: as Unix times, these would lie in 1970 or after 2570.
+_compact = re.compile(
+    "((?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))((?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9])?"
+)
 _digits = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
@@ -41,6 +45,8 @@ def parse_time(value: object) -> datetime:
     if isinstance(plain, datetime):  # which a stream map makes
         return plain.replace(tzinfo=plain.tzinfo or UTC)
     try:
+        if isinstance(plain, str) and (compact := _compact.fullmatch(plain.strip())):
+            return parse_iso(compact.expand(r"\1T\2" if compact[2] else r"\1"))
         if isinstance(plain, str) and not _digits.fullmatch(plain.strip()):
             return parse_iso(plain.strip().upper()).astimezone(UTC)
         if isinstance(plain, str | int | float | Decimal):
@@ -108,7 +114,7 @@ def converter_for(schema: Mapping[str, Any]) -> Converter:
         try:
             return way(value, faults)
         except (msgspec.ValidationError, ValueError) as error:
-            faults.append(str(error) if isinstance(error, ValueError) else NOT_THE_TYPE)
+            faults.append(NOT_THE_TYPE if isinstance(error, msgspec.ValidationError) else str(error))
             return None
 
     return convert

@@ -11,7 +11,7 @@ MOST_NAMED = 10
 """Log lines of each kind, and names in one line."""
 ADDITIONAL = "additional_fields"
 """Column for the fields that the API's documentation does not name."""
-_sender = re.compile("sender|author|from|agent|speaker", re.IGNORECASE)
+_sender = re.compile("sender|author|from|speaker|^agent", re.IGNORECASE)
 """In a possible name for a message's sender. The documentation promises a sender, but names no field for it."""
 _field_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _id = re.compile(r"[0-9a-f]{24}|[0-9a-f]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

@@ -19,9 +19,11 @@ import trustme
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
+from sandbox.contract import CURSOR, DATA
 from tap_deepconverse.api.errors import PageTooLargeError, describe, is_transient
 from tap_deepconverse.api.session import Sessions
 from tests.proxy import proxy
+from tests.support import one_window, sync
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -62,6 +64,21 @@ def asked(url: str, timeout: float = 60) -> requests.Response:
         session = sessions.new()
         request = requests.Request("GET", url, {"x-api-key": "S3CRET"})
         return session.send(session.prepare_request(request), timeout=timeout)
+
+
+def test_a_request_says_who_sends_it_and_takes_nothing_from_netrc(
+    authority: trustme.CA, bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login anna password s3cret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+    with secure(authority) as server:
+        server.expect_request(re.compile(".*")).respond_with_json({DATA: [], CURSOR: None})
+        sync(one_window(server.url_for("")))
+        assert server.log
+        for request, _ in server.log:
+            assert "Authorization" not in request.headers
+            assert request.headers["User-Agent"].startswith("tap-deepconverse/")
 
 
 @pytest.mark.parametrize("variable", BUNDLES)

@@ -120,7 +120,16 @@ def test_of_a_key_that_stands_twice_the_last_one_counts(record: bytes) -> None:
     assert emitted == {**json.loads(named(record)), "bot_name": "bot"}
 
 
-@pytest.mark.parametrize("says", [{"error": None, "errors": []}, {"error": False}, {"message": "OK"}, {"error": ""}])
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"error": None, "errors": []},
+        {"error": False},
+        {"message": "OK"},
+        {"error": ""},
+        {"message": "No conversations found."},
+    ],
+)
 def test_what_says_that_there_is_no_error_is_a_page(says: dict[str, Any]) -> None:
     assert page_of({"data": [], "cursor": "c", **says}).cursor == "c"
     assert page_of({"data": [{}], "cursor": "c", "hasMore": True, "total": 9, **says}).cursor == "c"
@@ -142,7 +151,13 @@ def test_half_a_page_is_no_page(says: dict[str, Any], records: list[Any]) -> Non
     assert "secret" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("says", [{"message": "Forbidden"}, {"Message": "no"}, {"MESSAGE": "no"}, {"detail": "no"}])
+def test_an_empty_list_of_errors_may_have_blanks_in_it() -> None:
+    assert page_of(b'{"data": [], "cursor": null, "errors": [ ], "error": {\n}}').data == []
+
+
+@pytest.mark.parametrize(
+    "says", [{"message": "Forbidden"}, {"Message": "no"}, {"MESSAGE": "no"}, {"detail": "no route"}]
+)
 def test_a_message_counts_where_there_are_no_records(says: dict[str, Any]) -> None:
     for body in (says, {"data": [], "cursor": None, **says}):
         with pytest.raises(InvalidPageError, match="not a whole page"):

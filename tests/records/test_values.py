@@ -31,6 +31,8 @@ moments = st.datetimes(datetime(1974, 1, 1), datetime(5000, 1, 1)).map(lambda mo
         ("2025-04-15t20:57:45.500z", HALF),
         ("2025-04-15T22:57:45.5+02:00", HALF),
         ("20250415T205745Z", MOMENT),
+        ("20250415205745", MOMENT),
+        ("20240229", datetime(2024, 2, 29, tzinfo=UTC)),
         ("2025-04-15T20:57:45.500000999Z", HALF),
         ({"$date": 1744750665000}, MOMENT),
         ({"$date": {"$numberLong": "1744750665000"}}, MOMENT),
@@ -51,7 +53,7 @@ def test_every_way_to_write_a_time_is_read(written: object, moment: datetime) ->
     "written",
     [
         None, True, "", "soon", "NaN", "1e9", "1_000", "٣", [], {}, [1744750665], float("nan"), float("inf"),
-        Decimal("Infinity"), 10**30, "9" * 5000, Decimal("1e999999"), "2025-02-29", "2025-13-01",
+        Decimal("Infinity"), 10**30, "9" * 5000, Decimal("1e999999"), "2025-02-29", "2025-13-01", "20250229",
         "0001-01-01T00:00:00+14:00", "2025-04-15T20:57:60Z",
     ],
 )  # fmt: skip
