@@ -74,7 +74,9 @@ def test_what_a_target_holds_is_what_the_source_holds_after_each_run(
     full = len(sandbox.requests)
     first = into.rows("conversations")
 
+    goes_on = max(sandbox.archive.conversations["bot"].values(), key=lambda each: each["lastActionAt"])
     sandbox.archive.live(sandbox.archive.lived_until + 20_000)
+    sandbox.archive.say("bot", goes_on, sandbox.archive.lived_until, {"type": "UserInput", "userInput": "Thanks"})
     into.load(source, state)
     assert into.wrong_rows(sandbox) == []
     second = into.rows("conversations")
