@@ -68,7 +68,8 @@ class BotSync:
     def _records_of(self, reading: Reading, page_number: int, page: Page) -> Iterator[Record]:
         try:
             for record in self._conformer.records(page, f"page {page_number} of {reading.window}"):
-                self._report_progress()  # within a page too: a slow target may take minutes for it
+                if not self._records % 10:  # a slow target may take minutes for a page
+                    self._report_progress()
                 self._records += 1
                 if self.span.admit(reading.seen, record):
                     yield record
