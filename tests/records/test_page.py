@@ -92,10 +92,11 @@ def test_what_no_target_could_hold_is_refused_by_its_position(value: bytes, said
 
 
 @pytest.mark.parametrize("nested", [b"[" * 100_000 + b"]" * 100_000, b'{"secret":' * 200_000 + b"1" + b"}" * 200_000])
-@pytest.mark.parametrize("where", [b'{"data": [{"_id": "a", "text": %b}]}', b'{"data": [], "error": %b}'])
-def test_what_no_parser_could_read_is_refused_at_once(where: bytes, nested: bytes) -> None:
-    with pytest.raises(UnusableRecordError, match="the response is nested more deeply than can be read"):
-        page_of(where % nested)
+def test_what_no_parser_could_read_is_refused(nested: bytes) -> None:
+    """By its page, or, from Python 3.14 on, by its record: there, what is only skipped may be nested at will."""
+    assert "is nested more deeply than can be read" in str(refused(b'{"data": [{"_id": "a", "text": %b}]}' % nested))
+    with pytest.raises((InvalidPageError, UnusableRecordError)):
+        page_of(b'{"data": [], "error": %b}' % nested)
 
 
 def test_nan_beside_the_records_does_not_matter() -> None:
