@@ -188,13 +188,15 @@ def _said_beside(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
     """Return the keys beside the records, and "key=value" of each, without what differs by fashion (`timed_out`)."""
     said = []
     for name, value in fields.items():
+        if name == DATA:  # most of the response, which would be copied
+            continue
         plain = name.casefold().replace("_", "")
         text = bytes(value)
         if plain in NESTED and text.startswith(b"{"):
             is_of_pages = plain in {"page", "paging"}  # whose total may be one of pages
             nested = _said_beside(_parts.decode(text))
             said += [each for each in nested if not (is_of_pages and _total.fullmatch(each[1]))]
-        elif name != DATA:
+        else:
             said.append((name, f"{plain}={text.decode().strip(chr(34)).casefold()}"))
     return said
 
