@@ -123,7 +123,8 @@ class Retry:
             self._warned_at = now
             self._is_warned = True
         until = datetime.now(UTC) + timedelta(seconds=max(wait, left))
-        ends = f", until about {until:%Y-%m-%d %H:%M:%S} UTC" if most > FEW else ""
+        goes_on = most > FEW or isinstance(final, MayBeTooLargeError)  # then with smaller pages
+        ends = f", until about {until:%Y-%m-%d %H:%M:%S} UTC" if goes_on else ""
         what = f"{describe(error)}; retrying in {wait:.1f} s (attempt {request.failures + 1})"
         self._logger.log(level, "%s: %s%s", request.where, what, ends)
         return wait

@@ -135,12 +135,15 @@ def test_who_is_asked_to_wait_lets_all_others_wait(error: Exception, paused: flo
     assert others_came == [pytest.approx(paused, abs=0.01)]
 
 
-def test_a_page_that_fails_three_times_may_be_too_large() -> None:
+def test_a_page_that_fails_three_times_may_be_too_large(caplog: pytest.LogCaptureFixture) -> None:
+    """The warning says until when the run tries: with smaller pages."""
     endpoint = Endpoint()
     with pytest.raises(MayBeTooLargeError, match="HTTP 504, repeatedly: the page may be too large") as doubt:
         endpoint.ask(lambda: failure(504), patient=False)
     assert len(endpoint.sent) == 3
     assert kind_of(doubt.value) == "temporary"
+    (warning,) = warned(caplog)
+    assert "(attempt 2), until about 2" in warning
 
 
 @pytest.mark.parametrize("patient", [True, False])
