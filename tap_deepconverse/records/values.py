@@ -45,10 +45,11 @@ def parse_time(value: object) -> datetime:
     if isinstance(plain, datetime):  # which a stream map makes
         return plain.replace(tzinfo=plain.tzinfo or UTC)
     try:
-        if isinstance(plain, str) and (compact := _compact.fullmatch(plain.strip())):
-            return parse_iso(compact.expand(r"\1T\2" if compact[2] else r"\1"))
-        if isinstance(plain, str) and not _digits.fullmatch(plain.strip()):
-            return parse_iso(plain.strip().upper()).astimezone(UTC)
+        text = plain.strip() if isinstance(plain, str) else ""
+        if compact := _compact.fullmatch(text):
+            text = f"{compact[1]}T{compact[2] or '00'}"
+        if text and not _digits.fullmatch(text):
+            return parse_iso(text.upper()).astimezone(UTC)
         if isinstance(plain, str | int | float | Decimal):
             number = Decimal(str(plain))
             units = next((units for units in _UNITS_PER_SECOND if abs(number) < LATEST_SECONDS * units), 1)
