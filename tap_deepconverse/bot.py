@@ -56,8 +56,8 @@ class BotSync:
 
     def records(self) -> Iterator[Record]:
         """Yield the records of what has come, and move the checkpoint where windows are complete."""
+        self._report_progress()
         while self.lane.inbox:
-            self._report_progress()
             reading, number, page = self.lane.inbox.popleft()
             if page is not None:
                 yield from self._records_of(reading, number, page)
