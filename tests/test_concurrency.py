@@ -113,7 +113,7 @@ def test_ctrl_c_as_meltano_passes_it_on_leaves_one_line(piped: tuple[subprocess.
     os.close(reader)
     tap.send_signal(signal.SIGINT)
     tap.send_signal(signal.SIGTERM)
-    _, said = tap.communicate(timeout=SOON)
+    _, said = tap.communicate(timeout=20)
     assert tap.returncode == 128 + signal.SIGINT or "The target has stopped reading" in said
     assert "Traceback" not in said
     assert "Exception ignored" not in said

@@ -14,6 +14,7 @@ import pytest
 from flask import Response, request
 
 from sandbox.archive import DAY, Archive
+from sandbox.contract import CURSOR, DATA
 from sandbox.faults import EveryNth, asked, closes, error, page
 from tap_deepconverse.tap import TapDeepConverse
 from tests.conftest import NOW, Serve, WriteJson
@@ -140,10 +141,10 @@ def test_a_page_that_goes_on_may_say_so(serve: Serve) -> None:
 
     def say(answer: Response) -> Response:
         whole = answer.get_json()
-        goes_on = whole["cursor"] is not None
+        goes_on = whole[CURSOR] is not None
         return page(
-            whole["data"],
-            whole["cursor"],
+            whole[DATA],
+            whole[CURSOR],
             hasMore=goes_on,
             is_truncated=goes_on,
             truncated=goes_on,
