@@ -1,4 +1,4 @@
-"""The loop of a run: reads bots of any streams at once, and hands on what comes in one thread."""
+"""The loop of a run: reads bots of any streams at once, and yields, in one thread, those for which pages came."""
 
 from __future__ import annotations
 
