@@ -210,11 +210,11 @@ def test_a_cursor_that_is_no_text_is_told_at_once(cursor: Any) -> None:
 
 
 def test_an_answer_of_another_shape_is_told_with_its_keys() -> None:
-    with pytest.raises(UnknownShapeError, match="its keys: conversations, next and 1 more"):
-        page_of({"conversations": [{"_id": "a"}], "next": "c", "anna@example.com": 1})
-    page = page_of({"data": [], "next": "c"})
-    assert page.keys == f"{DATA}, next"
-    assert page.size == len(named({"data": [], "next": "c"}))
+    with pytest.raises(UnknownShapeError, match="its keys: items, token and 1 more"):
+        page_of({"items": [{"_id": "a"}], "token": "c", "anna@example.com": 1})
+    page = page_of({"data": [], "token": "c"})
+    assert page.keys == f"{DATA}, token"
+    assert page.size == len(named({"data": [], "token": "c"}))
 
 
 @pytest.mark.parametrize("is_shallow", [False, True])
