@@ -1,7 +1,5 @@
 """Measure, and write `benchmarks/RESULTS.md`: `make bench`."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

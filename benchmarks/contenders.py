@@ -1,7 +1,5 @@
 """The command lines of what is measured: the tap, and what a user would pick instead."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

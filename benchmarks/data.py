@@ -1,7 +1,5 @@
 """Made-up conversations for the benchmarks: how many, of which bots, and when."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Iterator, Sequence

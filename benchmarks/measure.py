@@ -1,7 +1,5 @@
 """Run the stand-in API, run a command against it, and measure what the command takes."""
 
-from __future__ import annotations
-
 import os
 import statistics
 import subprocess

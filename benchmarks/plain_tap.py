@@ -3,8 +3,6 @@
 Run as `python -m benchmarks.plain_tap URL START END BOT...`, the span in Unix seconds.
 """
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

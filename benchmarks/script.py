@@ -3,8 +3,6 @@
 Run as `python -m benchmarks.script URL START END BOT...`, the span in Unix seconds.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -3,8 +3,6 @@
 Run as a process of its own, so that only the reader is measured: `python -m benchmarks.server 100000`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time

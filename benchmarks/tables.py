@@ -1,7 +1,5 @@
 """What is measured: each function returns the tables of a scenario."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """dlt's `rest_api` source for the same stream: extract only, or the whole way into PostgreSQL."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 

@@ -1,7 +1,5 @@
 """Run the fuzzer: `python -m fuzz pages -max_total_time=60`."""
 
-from __future__ import annotations
-
 import json
 import sys
 import tempfile

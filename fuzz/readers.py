@@ -1,7 +1,5 @@
 """What may become of an answer: it is read, or an error of the tap's own says why not."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from datetime import UTC

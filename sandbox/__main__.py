@@ -1,7 +1,5 @@
 """Run the sandbox from the command line: `python -m sandbox`."""
 
-from __future__ import annotations
-
 import json
 import threading
 from contextlib import suppress

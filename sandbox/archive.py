@@ -5,8 +5,6 @@ The fields are documented, and so are the parameters in `metadata` that begin wi
 what flows put into `metadata`, and the shares of topics and tags.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime

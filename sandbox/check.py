@@ -1,7 +1,5 @@
 """Compares every row in a warehouse with the sandbox's records."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The names of the Export API, each in one place: for the sandbox, the tests, the benchmarks and the fuzzer."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The main job, seen from beginning to end: Export API -> Meltano -> PostgreSQL -> dbt (`make demo`)."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

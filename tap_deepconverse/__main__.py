@@ -1,7 +1,5 @@
 """The SDK's command line, with one sentence for each error."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

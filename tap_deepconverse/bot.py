@@ -1,7 +1,5 @@
 """One bot of a stream in a run: from pages to records, checkpoints and the log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """`--test`: asks for a few records of each bot and stream. The report holds no key and no data."""
 
-from __future__ import annotations
-
 import json
 import re
 import threading

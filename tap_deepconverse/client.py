@@ -1,7 +1,5 @@
 """An endpoint of the Export API as a stream: the SDK's hooks."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The requests of a stream: from a window to its pages."""
 
-from __future__ import annotations
-
 import math
 import threading
 import time

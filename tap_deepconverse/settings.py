@@ -1,7 +1,5 @@
 """The tap's settings: what each must be, and one sentence for each that is wrong."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -3,8 +3,6 @@
 The API may send other fields at any time. They are in `additional_fields`.
 """
 
-from __future__ import annotations
-
 from singer_sdk import typing as th
 
 from tap_deepconverse.client import ExportStream

@@ -1,7 +1,5 @@
 """The loop of a run: reads bots of any streams at once, and yields, in one thread, those for which pages came."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain

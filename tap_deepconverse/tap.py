@@ -1,7 +1,5 @@
 """The tap: its settings and its streams."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar

@@ -3,8 +3,6 @@
 `make faults` writes the table anew; `test_faults.py` fails when it is not what is seen.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import socket

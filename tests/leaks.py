@@ -1,7 +1,5 @@
 """Finds in a log what must not be there: a key, or what a customer or a bot has said."""
 
-from __future__ import annotations
-
 import re
 
 from sandbox.archive import TOPICS

@@ -1,7 +1,5 @@
 """An archive with all that may be odd, and what the dbt models should hold of it, by another way than theirs."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median

@@ -1,7 +1,5 @@
 """A proxy for https on loopback, that keeps what it sees."""
 
-from __future__ import annotations
-
 import socket
 import socketserver
 import threading

@@ -5,8 +5,6 @@ that file) or `meltano.yml: WHERE`. A block without a comment is a console: line
 lines of the output.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

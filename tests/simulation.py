@@ -3,8 +3,6 @@
 What is counted here, requests and seconds, does not depend on the machine.
 """
 
-from __future__ import annotations
-
 import heapq
 import logging
 import random

@@ -5,8 +5,6 @@ every way that the sandbox knows, and the tap or the target is killed at random 
 must be equal.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import signal

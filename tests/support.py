@@ -1,7 +1,5 @@
 """What several tests use: a sandbox in some behaviour, and the tap run over it, in this process or as a command."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """`--test`: each bot and stream is asked, what comes is reported, and the report holds nothing of a conversation."""
 
-from __future__ import annotations
-
 import json
 import re
 import socket

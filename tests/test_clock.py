@@ -1,7 +1,5 @@
 """The machine's clock: it jumps, it is in any time zone, and the calendar has its odd days."""
 
-from __future__ import annotations
-
 import os
 from datetime import UTC, datetime, timedelta
 from itertools import count

@@ -3,8 +3,6 @@
 What hangs here hangs for longer than a test waits, so nothing depends on how fast the machine is.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """The dbt models hold what the archive says, in PostgreSQL and in DuckDB, and their tests fail when they do not."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """README, `meltano.yml`, `plugin.yml` and the tap say the same of every setting and stream."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

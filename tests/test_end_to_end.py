@@ -1,7 +1,5 @@
 """The whole way: the real command line and the real Meltano, into real targets."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

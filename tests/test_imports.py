@@ -1,7 +1,5 @@
 """Imports run down only, and no file or class is too long to be read at once."""
 
-from __future__ import annotations
-
 import ast
 from graphlib import TopologicalSorter
 

@@ -1,7 +1,5 @@
 """Nothing lost, nothing begun again: windows, checkpoints, resuming, late changes."""
 
-from __future__ import annotations
-
 import json
 import logging
 import random

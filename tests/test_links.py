@@ -1,7 +1,5 @@
 """Every relative link in a Markdown file leads somewhere."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is to be hidden, through the real Meltano into PostgreSQL: from settings, environments and the selection."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

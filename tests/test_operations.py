@@ -1,7 +1,5 @@
 """What docs/operations.md shows is so."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The log's lines of progress, for the person who watches."""
 
-from __future__ import annotations
-
 import logging
 import re
 from itertools import count, pairwise

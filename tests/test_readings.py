@@ -1,7 +1,5 @@
 """What the documentation leaves open may be as it likes: a run ends whole, or with one sentence, and soon."""
 
-from __future__ import annotations
-
 import threading
 import time
 from datetime import datetime

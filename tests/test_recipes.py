@@ -1,7 +1,5 @@
 """What `docs/recipes.md` says works as it is printed."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

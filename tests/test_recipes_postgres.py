@@ -1,7 +1,5 @@
 """The recipes for what runs every hour and every night, one after the other in one project, into PostgreSQL."""
 
-from __future__ import annotations
-
 import os
 import signal
 from dataclasses import dataclass, field, replace

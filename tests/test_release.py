@@ -1,7 +1,5 @@
 """What is published installs and runs: the wheel, the sdist, and the definition by which Meltano adds the tap."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

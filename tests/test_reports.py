@@ -1,7 +1,5 @@
 """What public reports about other connectors found, tried on this one: the kinds that no other test shows."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

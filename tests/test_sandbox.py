@@ -1,7 +1,5 @@
 """The sandbox behaves as documented, and as told where the documentation is silent."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What must not get out, wherever the tap writes: the key, and what customers have said."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Each error reaches the person who runs the tap: on standard error, in a sentence, whatever logging does."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The targets that the tap is tested with: how to load into each, and how to read what it holds."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

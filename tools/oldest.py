@@ -4,8 +4,6 @@ They are the lower bounds in `pyproject.toml`, and for what only tests need the 
 dependencies need themselves is not constrained: an old version may need another than a new one.
 """
 
-from __future__ import annotations
-
 import tomllib
 from pathlib import Path
 

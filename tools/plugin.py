@@ -3,8 +3,6 @@
 What the tap says of itself with `--about` is taken from there, addresses and keywords from `pyproject.toml`.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

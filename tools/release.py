@@ -1,7 +1,5 @@
 """Check that a tag may be released, and print the notes for it: `python -m tools.release v1.0.0`."""
 
-from __future__ import annotations
-
 import re
 import sys
 import tomllib

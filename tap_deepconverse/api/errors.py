@@ -1,7 +1,5 @@
 """Errors of a request: which are transient, and what a person can do about the others. Their meaning is inferred."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime

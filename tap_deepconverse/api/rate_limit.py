@@ -1,7 +1,5 @@
 """The rate limiter of an endpoint."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Words for logs and errors. A response may hold the key, customers' data, or what forges lines of the log."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sends a request until its response comes: transient errors are retried, at the rate of the endpoint's limiter."""
 
-from __future__ import annotations
-
 import logging
 import math
 import threading

@@ -1,7 +1,5 @@
 """HTTP sessions: proxy, certificates, limits on a response, and no redirects."""
 
-from __future__ import annotations
-
 import os
 import time
 from typing import Any

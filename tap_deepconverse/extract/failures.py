@@ -1,7 +1,5 @@
 """Decides whose an error is: one bot's, or everyone's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 
 from singer_sdk.exceptions import FatalAPIError

@@ -3,8 +3,6 @@
 One rule for all of these: the window is split, down to windows of one page, which need no cursor.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Forecasts how many records a bot has in each hour. Pure. Times are Unix seconds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from tap_deepconverse.extract.window import DAY, HOUR, Window

@@ -1,7 +1,5 @@
 """The windows of one bot and stream, from planned to emitted. Nothing here waits."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections import deque

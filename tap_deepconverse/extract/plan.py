@@ -5,8 +5,6 @@ by page: only several windows at once use the whole rate limit. So a window hold
 the number of requests in flight. How many records a time holds is a forecast, which each complete window corrects.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -4,8 +4,6 @@ Nothing is planned while the caller of `arrivals` emits records. So a target tha
 memory is bounded by what is in flight.
 """
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """The time span that a run reads for one bot: how far it is complete, and which records to emit. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping

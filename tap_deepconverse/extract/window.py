@@ -1,7 +1,5 @@
 """A window of time: how to read it, and what has come of it. Times are Unix seconds."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -50,7 +48,7 @@ class Window:
         """Name the window in a log line: "the window from 2026-01-01T00:00:00Z to 2026-01-31T00:00:00Z"."""
         return f"the window from {text_of(self.start)}Z to {text_of(self.end)}Z"
 
-    def parts(self, number: int) -> list[Window]:
+    def parts(self, number: int) -> "list[Window]":
         """Cut the window into parts of equal length, each a second at least."""
         number = max(1, min(number, self.length))
         edges = [self.start + self.length * part // number for part in range(number + 1)]

@@ -1,7 +1,5 @@
 """Worker threads, which only fetch: they wait for the rate limiter, request a page, and hand it over."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Makes records that fit the schema that the target gets: values of another type are converted, and nothing is lost."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Removes the parameters that the setting `exclude_metadata` names, before anything else sees a record."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches

@@ -3,8 +3,6 @@
 Half an answer is no page: it must not look like the end of a window. Errors quote no content.
 """
 
-from __future__ import annotations
-
 import codecs
 import json
 import re

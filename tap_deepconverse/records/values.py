@@ -1,7 +1,5 @@
 """Converts values to the type of their column, without loss: a target rejects or damages a value that does not fit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Log lines about unexpected data: the first few of each kind, and a total at the end. They hold no record's data."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections import Counter

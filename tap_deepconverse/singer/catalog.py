@@ -1,7 +1,5 @@
 """Reads a catalog with the SDK's classes, and refuses what the SDK would silently ignore."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The process that the tap runs in: files of the command line, signals, and the log."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -1,7 +1,5 @@
 """The state: its declared form, the check of a given one, and how far each bot has been read."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Stream maps: what would protect nothing is refused, what they make fits what they announce, and errors say why."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase

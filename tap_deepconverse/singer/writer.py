@@ -1,7 +1,5 @@
 """Writes Singer messages to standard output, many at a time."""
 
-from __future__ import annotations
-
 import select
 import sys
 from contextlib import suppress

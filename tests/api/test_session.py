@@ -1,7 +1,5 @@
 """Over which way the tap talks to the API, and with whom."""
 
-from __future__ import annotations
-
 import gzip
 import re
 import socket

@@ -1,7 +1,5 @@
 """Whose an error is: one bot's, or everyone's."""
 
-from __future__ import annotations
-
 import pytest
 
 from tap_deepconverse.api.errors import TEMPORARY, APIError

@@ -1,7 +1,5 @@
 """A window that cannot be read as planned is read in another way; where there is none, that is the bot's error."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The forecast and the planner by themselves: nothing left out, whatever they are told."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

@@ -1,7 +1,5 @@
 """The pool and its lanes: what is read in which order, and within what bounds. All by a clock of the tests' own."""
 
-from __future__ import annotations
-
 import itertools
 import random
 import threading

@@ -1,7 +1,5 @@
 """How many requests and how long a run takes, in simulated time: the same on every machine."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.simulation import DAY, NOW, Api, Outcome, simulate, span_of, times_of

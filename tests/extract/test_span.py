@@ -1,7 +1,5 @@
 """The span of a bot: where it begins, how far it is complete, and which records leave."""
 
-from __future__ import annotations
-
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """The threads, which only fetch. What waits here waits for an event, not for a time."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
