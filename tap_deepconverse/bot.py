@@ -69,7 +69,7 @@ class BotSync:
                 if not self._records % 10:  # a slow target may take minutes for a page
                     self._report_progress()
                 self._records += 1
-                if self.span.admit(reading.seen, record):
+                if self.span.admit(reading, record):
                     yield record
         except UnusableRecordError as error:
             self.lane.fail(reading.window.start, ExtractionError(str(error)))

@@ -27,7 +27,7 @@ def read_bots(bots: Sequence[BotSync], config: Mapping[str, Any], writer: object
     for bot in bots:
         bot.warn_of_gap()
     try:
-        with Threads(config["concurrency"], threading.Event()) as threads:
+        with Threads(threading.Event()) as threads:
             for lane in chain(Pool([*by_lane], threads, config["concurrency"]).arrivals(), [None]):
                 if lane is None:
                     if isinstance(writer, PageWriter):

@@ -21,7 +21,7 @@ import msgspec
 from sandbox.archive import HOURS
 from tap_deepconverse.extract.fallback import FullPage
 from tap_deepconverse.extract.lane import Lane
-from tap_deepconverse.extract.pool import Pool
+from tap_deepconverse.extract.pool import Answer, Pool
 from tap_deepconverse.extract.span import BotSpan, SpanSettings
 from tap_deepconverse.extract.window import Reading, Window
 from tap_deepconverse.records.page import Page
@@ -112,20 +112,17 @@ class Clock:
     under_way: list[Job] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
 
-    def are_waiting(self, name: str) -> bool:
-        return any(turn > self.now for turn, _, lane, _ in self.waiting if lane.source.name == name)
-
     def ask(self, lane: Lane, reading: Reading) -> None:
         turn = max(self.now, self.turns.get(lane.source.name, 0.0))
         self.turns[lane.source.name] = turn + INTERVAL
         heapq.heappush(self.waiting, (turn, next(self.numbers), lane, reading))
 
-    def answer(self, _: float) -> tuple[Lane, Reading, Page | BaseException] | None:
+    def answer(self, _: float) -> Answer:
         if self.waiting and (not self.under_way or self.waiting[0][0] <= self.under_way[0][0]):
             self.now, number, lane, reading = heapq.heappop(self.waiting)
             heapq.heappush(self.under_way, (self.now + self.seconds, number, lane, reading))
             self.most_at_once = max(self.most_at_once, len(self.under_way))
-            return None
+            return lane, reading, None
         self.now, _, lane, reading = heapq.heappop(self.under_way)
         assert isinstance(lane.source, Api)
         lane.source.in_flight = 3 * self.seconds
@@ -192,7 +189,7 @@ class Taken:
                 continue
             for place in (int(bytes(raw)) for raw in page.data):
                 record = {"_id": str(place), "t": text_of(lane.source.times[place])}
-                self.emitted[place] += lane.span.admit(reading.seen, record)
+                self.emitted[place] += lane.span.admit(reading, record)
 
 
 def simulate(spans: Sequence[BotSpan], apis: Sequence[Api], answer: float, most_at_once: int = 16) -> Outcome:

@@ -49,12 +49,14 @@ class FullPage:
         longest: Records of the longest page that came with a cursor, or 0.
         pages: Pages of the stream that have come.
         most: The most records that a query has returned, on all of its pages.
+        largest: Bytes of the largest page.
     """
 
     asked: int
     longest: int = 0
     pages: int = 0
     most: int = 0
+    largest: int = 1
 
     @property
     def size(self) -> int:
@@ -70,6 +72,7 @@ class FullPage:
         held, records = len(page.data), sum(reading.sizes)
         is_of_usual_size = reading.page_size >= self.asked
         self.pages += 1
+        self.largest = max(self.largest, page.size)
         self.most = max(self.most, records)
         if page.cursor is not None:
             if held >= min(SHORTEST, reading.page_size) and is_of_usual_size:

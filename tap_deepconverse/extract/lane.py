@@ -130,7 +130,7 @@ class Lane:
         records = sum(reading.sizes)
         took = f"{len(reading.sizes)} pages, {records:,} records"
         self._logger.debug("%s: %s is complete: %s; planned %s", self.name, reading.window, took, reading.why)
-        is_further = self.span.finish(reading.seen, records)
+        is_further = self.span.finish(reading)
         self.open = [each for each in self.open if each.window.end > self.span.until]
         return is_further
 

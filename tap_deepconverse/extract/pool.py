@@ -23,17 +23,18 @@ PATIENCE = 5.0
 """Seconds that windows before a failed one may still take, so that their records are not lost."""
 
 
+Answer = tuple[Lane, Reading, Page | BaseException | None]
+"""What a request brought; None when it has just been sent."""
+
+
 class Workers(Protocol):
     """Make requests; in tests, in simulated time."""
-
-    def are_waiting(self, name: str) -> bool:
-        """Return whether a request of this stream still waits for the rate limiter."""
 
     def ask(self, lane: Lane, reading: Reading) -> None:
         """Request the next page of a window, as soon as the rate limiter of its stream allows it."""
 
-    def answer(self, seconds: float) -> tuple[Lane, Reading, Page | BaseException] | None:
-        """Return what came next; None once a request was sent, or if nothing comes for so long."""
+    def answer(self, seconds: float) -> Answer | None:
+        """Return what happened next, or None if nothing does for so long."""
 
 
 class Pool:
@@ -48,10 +49,10 @@ class Pool:
         self._clock = clock
         self._failed_at: dict[Lane, float] = {}
         self._asked = Counter[str]()
-        self._largest = Counter[str]()
+        self._waiting = set[str]()  # streams of which a request waits for the rate limiter
 
     def arrivals(self) -> Iterator[Lane | None]:
-        """Yield a lane whenever something has come for it, until all lanes are over; None after a second of silence.
+        """Yield a lane whenever something has come for it, until all lanes are over; None where nothing has.
 
         The caller takes what is in its inbox before the next step.
         """
@@ -62,38 +63,34 @@ class Pool:
                     yield lane
                 self._ask_for(lane)
             answer = self._workers.answer(1.0)
-            if answer is None:
-                yield None
-            else:
-                self._take(*answer)
-                yield answer[0]
+            yield self._take(*answer) if answer else None
 
     def _ask_for(self, lane: Lane) -> None:
-        name, most = lane.source.name, self._most_at_once
-        if largest := self._largest[name]:
-            most = min(most, max(1, MOST_BYTES // largest))
-        while self._asked[name] < most and not self._workers.are_waiting(name):
-            reading = lane.next()
-            if reading is None:
-                return
+        name = lane.source.name
+        most = min(self._most_at_once, max(1, MOST_BYTES // lane.full.largest))
+        while self._asked[name] < most and name not in self._waiting and (reading := lane.next()):
             reading.is_asked = True
             self._asked[name] += 1
+            self._waiting.add(name)
             self._workers.ask(lane, reading)
 
-    def _take(self, lane: Lane, reading: Reading, came: Page | BaseException) -> None:
+    def _take(self, lane: Lane, reading: Reading, came: Page | BaseException | None) -> Lane | None:
         name = lane.source.name
-        reading.is_asked = False
+        if came is None:
+            self._waiting.remove(name)
+            return None
         at_once = self._asked[name]
         self._asked[name] -= 1
+        reading.is_asked = False
         if reading not in lane.open:  # the lane has failed in the meantime
-            return
+            return lane
         try:
             try:
                 if isinstance(came, BaseException):
                     raise came
-                self._largest[name] = max(self._largest[name], came.size)
                 lane.put(reading, came, at_once)
             except UNREADABLE as error:
                 lane.fall_back(reading, error)
         except FatalSyncError as error:  # anything else is a bug
             lane.fail(reading.window.start, error)
+        return lane

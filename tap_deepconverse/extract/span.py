@@ -9,7 +9,7 @@ from typing import Any
 
 from tap_deepconverse.extract.forecast import Forecast
 from tap_deepconverse.extract.plan import FIRST_WINDOW, Planner
-from tap_deepconverse.extract.window import AN_HOUR, DAY, HOUR, Reading, Seen, Window, moment_of, text_of
+from tap_deepconverse.extract.window import AN_HOUR, DAY, HOUR, Reading, Window, moment_of, text_of
 
 MOST_ASTRAY = 20
 """Records far from their window that come again, after which windows are taken to mean nothing to the API."""
@@ -86,51 +86,47 @@ class BotSpan:
         self._bounds = text_of(self.until), text_of(self.end)
         self._newest = ""
         self._per_hour = Counter[int]()
-        self._finished: dict[int, Seen] = {}
+        self._finished: dict[int, Reading] = {}
         self._copies: dict[str, tuple[str, Window]] = {}
-        self._is_in_one = False
 
-    def admit(self, seen: Seen, record: dict[str, Any]) -> bool:
+    def admit(self, reading: Reading, record: dict[str, Any]) -> bool:
         """Learn from the times of a window's record. Return whether to emit it: not if a newer copy has come before."""
+        window = reading.window
         version = record.get(self.settings.version_field)
         if version is None:
             return True
         began = record.get(self.settings.begin_field) or version
         first, last = self._bounds
-        is_updated_inside = seen.is_inside(version)
-        is_inside = is_updated_inside or seen.is_inside(began)
+        is_updated_inside = window.holds(version)
+        is_inside = is_updated_inside or window.holds(began)
         place = version if is_updated_inside else began
         newest = version if first <= version < last else place  # a time outside of the span shows nothing
-        if newest > seen.newest and first <= newest < last:
-            seen.newest = newest
+        if newest > reading.newest and first <= newest < last:
+            reading.newest = newest
         if not self.selects_by and is_inside and version < self._unchanged_since:
             if not is_updated_inside:
                 self.selects_by = self.settings.begin_field
-            elif not seen.is_inside(began):
+            elif not window.holds(began):
                 self.selects_by = self.settings.version_field
-        is_shared = seen.is_shared(version) or seen.is_shared(began)
+        is_shared = window.shares(version) or window.shares(began)
         if is_inside:
-            seen.hours[place[:AN_HOUR]] += 1
+            reading.hours[place[:AN_HOUR]] += 1
             if not is_shared:
                 return True
-        is_far = not (is_inside or is_shared or self._is_in_one)
-        return self._is_newest(record["_id"], version, seen.window, is_far=is_far)
-
-    def _is_newest(self, identity: str, version: str, window: Window, *, is_far: bool) -> bool:
-        """Return whether no newer copy of a record has come. Windows are read at once, so an older one may be later."""
-        newest, other = self._copies.setdefault(identity, (version, window))
-        if is_far and (other.end <= window.start or window.end <= other.start):
+        # Windows are read at once, so an older copy may come later.
+        newest_copy, other = self._copies.setdefault(record["_id"], (version, window))
+        if not (is_inside or is_shared) and (other.end <= window.start or window.end <= other.start):
             self.astray += 1
-        if version > newest:
-            self._copies[identity] = version, window
-        return version >= newest
+        if version > newest_copy:
+            self._copies[record["_id"]] = version, window
+        return bool(version >= newest_copy)
 
-    def finish(self, seen: Seen, records: int) -> bool:
+    def finish(self, reading: Reading) -> bool:
         """Record that a window is complete; return whether the span is complete further than before."""
-        per_hour = seen.per_hour()
-        self.planner.forecast.learn(seen.window, records, per_hour)
+        per_hour = reading.per_hour()
+        self.planner.forecast.learn(reading.window, sum(reading.sizes), per_hour)
         self._per_hour.update(per_hour)
-        self._finished[seen.window.start] = seen
+        self._finished[reading.window.start] = reading
         before = self.until
         while finished := self._finished.pop(self.until, None):
             self.until = finished.window.end
@@ -158,5 +154,5 @@ class BotSpan:
         self.planner.restart(Reading(Window(self.until, self.end), page_size, math.inf, math.inf))
         self._finished.clear()
         self._per_hour.clear()
-        self._is_in_one = True
+        self._copies.clear()
         self.astray = 0

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
 
 from tap_deepconverse.records.page import Page
@@ -28,7 +29,7 @@ def text_of(seconds: int) -> str:
     return format_seconds(seconds)[:A_SECOND]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class Window:
     """A window of time: the records from `start` on, before `end`, in whole seconds.
 
@@ -54,41 +55,27 @@ class Window:
         edges = [self.start + self.length * part // number for part in range(number + 1)]
         return [Window(start, end) for start, end in pairwise(edges)]
 
+    @cached_property
+    def _edges(self) -> tuple[str, str]:
+        return text_of(self.start), text_of(self.end)
 
-class Seen:
-    """What a window's records have shown. Their times are text: RFC 3339 in UTC, of fixed width.
+    def holds(self, moment: str) -> bool:
+        """Return whether a time lies in the window. As in records, it is text: RFC 3339 in UTC, of fixed width."""
+        first, last = self._edges
+        return first <= moment[:A_SECOND] <= last
 
-    Attributes:
-        newest: The newest time, or "".
-        hours: How many records each hour holds.
-    """
+    @cached_property
+    def _shared(self) -> set[str]:
+        return {text_of(max(0, second)) for edge in (self.start, self.end) for second in (edge - 1, edge)}
 
-    def __init__(self, window: Window) -> None:
-        self.window = window
-        self.newest = ""
-        self.hours = Counter[str]()
-        self._first, self._last = text_of(window.start), text_of(window.end)
-        self._shared = {text_of(max(0, second)) for edge in (window.start, window.end) for second in (edge - 1, edge)}
-
-    def is_inside(self, moment: str) -> bool:
-        """Return whether a time lies in the window."""
-        return self._first <= moment[:A_SECOND] <= self._last
-
-    def is_shared(self, moment: str) -> bool:
+    def shares(self, moment: str) -> bool:
         """Return whether a time lies where requests for adjacent windows overlap."""
         return moment[:A_SECOND] in self._shared
-
-    def per_hour(self) -> dict[int, int]:
-        """Return the records of each of the window's hours; nothing for a long window."""
-        if self.window.length > LONGEST_BY_HOURS:
-            return {}
-        first = self.window.start // HOUR * HOUR
-        return {hour: self.hours[text_of(hour)[:AN_HOUR]] for hour in range(first, self.window.end, HOUR)}
 
 
 @dataclass(eq=False)
 class Reading:
-    """A window that is read, page by page. A copy of it (`replace`) begins anew.
+    """A window that is read, page by page, and what has come of it. A copy of it (`replace`) begins anew.
 
     Attributes:
         expected: Pages to expect.
@@ -97,6 +84,8 @@ class Reading:
         why: Why the window has this length, for the log.
         pages: Each `next` requests a page.
         sizes: Records of each page that came.
+        newest: The newest time of its records, or "".
+        hours: How many records each hour holds.
         pages_before: Pages of the stream that had come when the latest request was made.
         is_asked: Whether a request is in flight.
         is_complete: Whether the last page came.
@@ -110,15 +99,20 @@ class Reading:
     why: str = ""
     pages: Iterator[Page] | None = field(default=None, init=False)
     sizes: list[int] = field(default_factory=list, init=False)
+    newest: str = field(default="", init=False)
+    hours: Counter[str] = field(default_factory=Counter, init=False)
     pages_before: int = field(default=0, init=False)
     is_asked: bool = field(default=False, init=False)
     is_complete: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        """Begin with nothing seen."""
-        self.seen = Seen(self.window)
 
     @property
     def left(self) -> float:
         """Pages that are still expected."""
         return 0.0 if self.is_complete else max(1.0, self.expected - len(self.sizes))
+
+    def per_hour(self) -> dict[int, int]:
+        """Return the records of each of the window's hours; nothing for a long window."""
+        if self.window.length > LONGEST_BY_HOURS:
+            return {}
+        first = self.window.start // HOUR * HOUR
+        return {hour: self.hours[text_of(hour)[:AN_HOUR]] for hour in range(first, self.window.end, HOUR)}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan, SpanSettings
-from tap_deepconverse.extract.window import DAY, HOUR, Seen, Window
+from tap_deepconverse.extract.window import DAY, HOUR, Reading, Window
 from tap_deepconverse.records.values import format_time
 from tests.simulation import Api, lane_of
 
@@ -35,8 +35,8 @@ def record(identity: str, version: datetime | str | None, began: datetime | str 
     return {"_id": identity, "version": texts[0], "began": texts[1]}
 
 
-def days(first: float, last: float) -> Seen:
-    return Seen(Window(FIRST + round(first * DAY), FIRST + round(last * DAY)))
+def days(first: float, last: float) -> Reading:
+    return Reading(Window(FIRST + round(first * DAY), FIRST + round(last * DAY)), 1000)
 
 
 # --- Where it begins ---
@@ -84,12 +84,12 @@ def test_the_bookmark_is_the_newest_time_but_not_beyond_what_is_complete() -> No
     first, second = days(0, 1), days(1, 2)
     assert bot.newest is None
     bot.admit(second, record("b", moment(1.5)))
-    assert not bot.finish(second, 1)
+    assert not bot.finish(second)
     assert bot.newest is None
     bot.admit(first, record("a", moment(5), moment(0.5)))  # selected by its beginning, changed later
-    assert bot.finish(first, 1)
+    assert bot.finish(first)
     assert bot.reached == bot.newest == moment(2)
-    bot.finish(days(2, 10), 0)
+    bot.finish(days(2, 10))
     assert bot.newest == moment(5)
 
 
@@ -98,11 +98,11 @@ def test_the_bookmark_is_the_newest_time_but_not_beyond_what_is_complete() -> No
 @pytest.mark.parametrize("is_first", [True, False])
 def test_times_outside_of_the_span_move_nothing(other: datetime | str, *, is_first: bool) -> None:
     bot = span()
-    whole = Seen(Window(FIRST, int(NOW.timestamp())))
+    whole = Reading(Window(FIRST, int(NOW.timestamp())), 1000)
     records = [record("odd", other, other), record("odd too", other), record("a", moment(1), moment(1))]
     for each in records if is_first else records[::-1]:
         assert bot.admit(whole, each)
-    bot.finish(whole, 3)
+    bot.finish(whole)
     assert bot.newest == moment(1)
     assert bot.astray == 0
 
@@ -122,7 +122,7 @@ def test_windows_in_any_order_come_to_the_same(
     def read_in(order: list[Window]) -> BotSpan:
         bot = span(end=moment(0, end))
         for window in order:
-            seen, before = Seen(window), bot.until
+            seen, before = Reading(window, 1000), bot.until
             found = [
                 record(str(number), moment(0, version), moment(0, began))
                 for number, (version, began) in enumerate(records)
@@ -130,7 +130,7 @@ def test_windows_in_any_order_come_to_the_same(
             ]
             for each in found:
                 bot.admit(seen, each)
-            assert bot.finish(seen, len(found)) == (bot.until > before)
+            assert bot.finish(seen) == (bot.until > before)
             assert bot.newest is None or BEGIN <= bot.newest <= bot.reached
             assert all(hour + HOUR <= bot.until for hour in bot.counts)
         assert bot.reached == moment(0, end)
@@ -161,7 +161,7 @@ def test_records_without_a_time_leave() -> None:
     for _ in range(2):
         assert bot.admit(first, record("a", None))
         assert bot.admit(first, record("a", None, moment(0.5)))
-    bot.finish(first, 4)
+    bot.finish(first)
     assert bot.newest is None
 
 
@@ -201,13 +201,13 @@ def test_by_which_time_the_api_selects(which: str) -> None:
 def test_only_whole_hours_are_counted() -> None:
     bot = span(moment(0.5, 600))
     hours = [moment(0.5, 900), moment(0.5, 4000), moment(0.5, 4001), moment(0.5, 7500)]
-    first = Seen(Window(bot.until, bot.until + 2 * HOUR))
+    first = Reading(Window(bot.until, bot.until + 2 * HOUR), 1000)
     for number, time in enumerate(hours):
         bot.admit(first, record(str(number), time))
-    bot.finish(first, 4)
+    bot.finish(first)
     noon = FIRST + DAY // 2
     assert bot.counts == {noon + HOUR: 2}
-    bot.finish(Seen(Window(first.window.end, first.window.end + HOUR)), 0)
+    bot.finish(Reading(Window(first.window.end, first.window.end + HOUR), 1000))
     assert bot.counts == {noon + HOUR: 2, noon + 2 * HOUR: 1}
 
 
@@ -218,14 +218,14 @@ def test_an_api_that_does_not_keep_to_windows_is_read_in_one() -> None:
     bot = span()
     lane = lane_of(bot, Api([]))
     assert all(lane.next() for _ in range(3))
-    bot.finish(days(0, 1), 0)
+    bot.finish(days(0, 1))
     lane.read_in_one()
     reading = lane.next()
     assert reading
     assert reading.window == Window(FIRST + DAY, int(NOW.timestamp()))
     assert lane.open == [reading]
     for number in range(2 * MOST_ASTRAY):
-        bot.admit(reading.seen, record(str(number % 10), moment(0.5)))
+        bot.admit(reading, record(str(number % 10), moment(0.5)))
     assert bot.astray == 0
     assert lane.finish(reading)
     assert bot.reached == NOW
