@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from tap_deepconverse.api.errors import InvalidPageError
 from tap_deepconverse.records.conform import Conformer
-from tap_deepconverse.records.page import InvalidCursorError, InvalidPageError, UnusableRecordError, parse_page
+from tap_deepconverse.records.page import UnusablePageError, parse_page
 from tap_deepconverse.records.values import TYPES, converter_for, format_time, parse_time
 from tap_deepconverse.records.warnings import RecordWarnings, UndocumentedFields
 
@@ -64,7 +65,7 @@ def read_page(body: bytes) -> None:
     for is_shallow in (False, True):
         try:
             records = list(records_in(body, is_shallow=is_shallow))
-        except (InvalidCursorError, InvalidPageError, UnusableRecordError) as error:
+        except (InvalidPageError, UnusablePageError) as error:
             assert str(error)
             ways.append(str(error))
             continue

@@ -7,12 +7,11 @@ from singer_sdk.helpers.types import Context, Record
 
 from tap_deepconverse.api.redact import in_words
 from tap_deepconverse.endpoint import Endpoint
-from tap_deepconverse.extract.fallback import ExtractionError
 from tap_deepconverse.extract.lane import Lane
 from tap_deepconverse.extract.span import MOST_ASTRAY, BotSpan, SpanSettings
 from tap_deepconverse.extract.window import Reading, moment_of
 from tap_deepconverse.records.conform import Conformer
-from tap_deepconverse.records.page import Page, UnusableRecordError
+from tap_deepconverse.records.page import Page, UnusablePageError
 from tap_deepconverse.records.warnings import RecordWarnings
 from tap_deepconverse.singer.process import show_error
 from tap_deepconverse.singer.state import Checkpoints
@@ -71,8 +70,8 @@ class BotSync:
                 self._records += 1
                 if self.span.admit(reading, record):
                     yield record
-        except UnusableRecordError as error:
-            self.lane.fail(reading.window.start, ExtractionError(str(error)))
+        except UnusablePageError as error:
+            self.lane.fail(reading.window.start, error)
         self._log_selection()
         if self.span.astray >= MOST_ASTRAY:
             self._warn(

@@ -6,16 +6,13 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-import requests
 from singer_sdk import RESTStream, Tap
 from singer_sdk.authenticators import APIKeyAuthenticator
-from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
+from singer_sdk.exceptions import FatalAPIError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Auth, Context, Record
 from typing_extensions import override
 
-from tap_deepconverse.api.errors import OtherShapeError, raise_for_status
-from tap_deepconverse.api.redact import own_words
 from tap_deepconverse.api.retry import RetryPolicy
 from tap_deepconverse.bot import BotSync
 from tap_deepconverse.endpoint import Endpoint
@@ -23,7 +20,6 @@ from tap_deepconverse.extract.span import SpanSettings
 from tap_deepconverse.extract.window import moment_of
 from tap_deepconverse.records.conform import Conformer
 from tap_deepconverse.records.exclude import Exclusion
-from tap_deepconverse.records.page import InvalidPageError, UnknownShapeError, page_of
 from tap_deepconverse.records.values import parse_iso
 from tap_deepconverse.records.warnings import ADDITIONAL, RecordWarnings, UndocumentedFields
 from tap_deepconverse.singer.state import Checkpoints
@@ -79,17 +75,6 @@ class ExportStream(RESTStream[str | None]):
     def get_url_params(self, context: Context | None, next_page_token: str | None) -> dict[str, Any]:
         # The context has `bot_name`, `start_time`, `end_time` and `per_page`.
         return {**(context or {}), "cursor": next_page_token}
-
-    @override
-    def validate_response(self, response: requests.Response) -> None:
-        key = self.config["api_key"]
-        raise_for_status(response, key)
-        try:
-            page_of(response)
-        except InvalidPageError as error:
-            msg = f"{error} (HTTP {response.status_code}: {own_words(response, key)})"
-            kind = OtherShapeError if isinstance(error, UnknownShapeError) else RetriableAPIError
-            raise kind(msg, response) from error
 
     @cached_property
     def endpoint(self) -> Endpoint:

@@ -9,17 +9,16 @@ from typing import Any
 
 import requests
 from singer_sdk import RESTStream
-from singer_sdk.exceptions import RetriableAPIError
 from singer_sdk.streams.rest import PageContext
 
-from tap_deepconverse.api.errors import FutureEndError, describe
+from tap_deepconverse.api.errors import FutureEndError, InvalidPageError, describe, raise_for_status
 from tap_deepconverse.api.rate_limit import RateLimiter
-from tap_deepconverse.api.redact import name_of
+from tap_deepconverse.api.redact import name_of, own_words
 from tap_deepconverse.api.retry import Retry, RetryPolicy
 from tap_deepconverse.api.session import Sessions
 from tap_deepconverse.extract.fallback import EndlessPagesError, ExtractionError, FullPage
 from tap_deepconverse.extract.window import Reading, moment_of
-from tap_deepconverse.records.page import Page, page_of
+from tap_deepconverse.records.page import Page, parse_page
 
 MOST_EMPTY_PAGES = 250  # in a row, each with a cursor; then the window is taken to have no end
 
@@ -60,7 +59,7 @@ class Endpoint:
             request = PageContext[str | None](parameters, cursor)
             send = partial(self._send, session, request, sum(reading.sizes))
             try:
-                page = page_of(self._retry(send, stopped, where=where, patient=is_patient))
+                page = self._retry(send, stopped, where=where, patient=is_patient)
             except FutureEndError as error:
                 self._end_earlier(error, end)
                 self.wait(stopped)
@@ -91,7 +90,7 @@ class Endpoint:
             self.stream.logger.warning("Stream '%s': %s; %s", self.name, describe(error), until)
         self.latest_end = min(self.latest_end, server_now)
 
-    def _send(self, session: requests.Session, page: PageContext[str | None], before: int) -> requests.Response:
+    def _send(self, session: requests.Session, page: PageContext[str | None], before: int) -> Page:
         """Send a request once; raise an error for a response that is not a page, or not all that its `total` says."""
         request = self.stream.get_http_request(page=page)
         headers = {"User-Agent": self.stream.user_agent, **request.headers}
@@ -107,10 +106,12 @@ class Endpoint:
             )
         )
         response = session.send(prepared, timeout=self.stream.config["request_timeout"])
-        self.stream.validate_response(response)
-        came = page_of(response)
-        records = before + len(came.data)
-        if came.cursor is None and came.total is not None and records < came.total:
-            msg = f"the API says that there are {came.total} records, but returned {records} and no cursor"
-            raise RetriableAPIError(msg, response)
-        return response
+        key = self.stream.config["api_key"]
+        raise_for_status(response, key)
+        try:
+            came = parse_page(response.content, response.status_code)
+            came.check_total(before + len(came.data))
+        except InvalidPageError as error:
+            msg = f"{error} (HTTP {response.status_code}: {own_words(response, key)})"
+            raise type(error)(msg, response) from error
+        return came

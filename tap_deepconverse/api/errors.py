@@ -43,8 +43,12 @@ class FutureEndError(APIError):
         self.server_now = server_now
 
 
-class OtherShapeError(RetriableAPIError):
-    """The response is JSON, but not a page. Before the first page, the API itself may differ from its documentation."""
+class InvalidPageError(RetriableAPIError):
+    """The response is not a page, or not all of one."""
+
+
+class UnknownShapeError(InvalidPageError):
+    """The response is JSON of another shape: perhaps the live API differs. The message names its keys."""
 
 
 class StoppedError(FatalAPIError):

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import TypeVar
 
-import requests
 from singer_sdk.exceptions import RetriableAPIError
 
 from tap_deepconverse.api.errors import (
     APIError,
     MayBeTooLargeError,
-    OtherShapeError,
+    UnknownShapeError,
     describe,
     is_transient,
     kind_of,
@@ -24,6 +24,8 @@ from tap_deepconverse.api.errors import (
 )
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.redact import in_words
+
+Page = TypeVar("Page")
 
 FEW = 2  # retries of what is probably no outage, in some seconds
 SECONDS_BETWEEN_WARNINGS = 60.0
@@ -70,10 +72,8 @@ class Retry:
         self._warned_at = -math.inf
         self._is_warned = False
 
-    def __call__(
-        self, send: Callable[[], requests.Response], stopped: threading.Event, *, where: str, patient: bool = True
-    ) -> requests.Response:
-        """Send a request, and retry transient errors. For the first attempt, the caller has waited for the limiter.
+    def __call__(self, send: Callable[[], Page], stopped: threading.Event, *, where: str, patient: bool = True) -> Page:
+        """Return what `send` does; retry transient errors. For the first try, the caller has waited for the limiter.
 
         If the page may be too large, a request that is not `patient` raises `MayBeTooLargeError` after a few retries.
         """
@@ -81,7 +81,7 @@ class Retry:
         while True:
             sent = self._clock()
             try:
-                response = send()
+                page = send()
             except (APIError, RetriableAPIError, OSError) as error:  # those of `requests` are OSErrors
                 with self._lock:
                     wait = self._wait_after(error, request)
@@ -89,7 +89,7 @@ class Retry:
                 self._limiter.took(self._clock() - sent)
                 with self._lock:
                     self._succeeded(request)
-                return response
+                return page
             stopped.wait(wait)
             self._limiter.wait(stopped)
 
@@ -143,7 +143,7 @@ class Retry:
             return 1 if is_first else FEW, error
         if not is_transient(error):
             return 0, error if isinstance(error, APIError) else APIError(said, kind)
-        if isinstance(error, OtherShapeError) and is_first:
+        if isinstance(error, UnknownShapeError) and is_first:
             return FEW, APIError(said, kind)
         is_outage = request.failures == 1 and failed_for >= self._policy.total  # others have failed for so long
         if may_be_page_size(error) and not (request.is_patient or is_outage):

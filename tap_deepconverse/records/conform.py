@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tap_deepconverse.records.exclude import Exclusion
-from tap_deepconverse.records.page import NESTED_TOO_DEEPLY, Page, UnusableRecordError
+from tap_deepconverse.records.page import NESTED_TOO_DEEPLY, Page, UnusablePageError
 from tap_deepconverse.records.values import FORMATS, ID, Converter, converter_for, types_of
 from tap_deepconverse.records.warnings import ADDITIONAL, RecordWarnings, UndocumentedFields, name_of_record
 
@@ -56,7 +56,7 @@ class Conformer:
         Each record has all columns, in the schema's order.
 
         Raises:
-            UnusableRecordError: If a record is not an object with an `_id`, or cannot be emitted.
+            UnusablePageError: If a record is not an object with an `_id`, or cannot be emitted.
         """
         if page.has_lost_text:
             what = "text that no target could store"
@@ -77,7 +77,7 @@ class Conformer:
                 reason = "holds NaN, Infinity or a number that is too large" if is_object else "is not an object"
             if reason:
                 msg = f"record {position} of {place} {reason}"
-                raise UnusableRecordError(msg)
+                raise UnusablePageError(msg)
             for field, what in problems:
                 name = f"`{field}` of {name_of_record(record['_id'])} (record {position} of {place})"
                 self.warnings.warn(

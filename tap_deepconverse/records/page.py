@@ -10,12 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
-import requests
 from singer_sdk.exceptions import FatalSyncError
 
+from tap_deepconverse.api.errors import InvalidPageError, UnknownShapeError
 from tap_deepconverse.records.warnings import field_names
 
 # Where a response has its records and the next page's cursor. Nothing else in the package names these keys.
@@ -57,20 +56,8 @@ _MANY_DIGITS = b"0" * 300
 _huge_exponent = re.compile(rb"0e-?0{16,}\s*[],}]")
 
 
-class InvalidPageError(FatalSyncError):
-    """The response is not a page, or not all of one. A retry may help."""
-
-
-class UnknownShapeError(InvalidPageError):
-    """The response is JSON of another shape: perhaps the live API differs. The message names its keys."""
-
-
-class InvalidCursorError(FatalSyncError):
-    """The cursor is neither text nor a number. Neither a retry nor a smaller page can help."""
-
-
-class UnusableRecordError(FatalSyncError):
-    """A page holds a record that cannot be emitted. A retry cannot help."""
+class UnusablePageError(FatalSyncError):
+    """A page has a record that cannot be emitted, or a cursor that cannot be sent. A retry cannot help."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +90,11 @@ class Page:
         """Names the keys of the response, for a message."""
         return field_names(self.names)
 
-
-_pages: WeakKeyDictionary[requests.Response, Page] = WeakKeyDictionary()
-
-
-def page_of(response: requests.Response) -> Page:
-    """Parse a successful response, once for all calls. See `parse_page`."""
-    if response not in _pages:
-        _pages[response] = parse_page(response.content, response.status_code)
-    return _pages[response]
+    def check_total(self, records: int) -> None:
+        """Raise `InvalidPageError` if the window's last page comes when only so many records have come."""
+        if self.cursor is None and self.total is not None and records < self.total:
+            msg = f"the API says that there are {self.total} records, but returned {records} and no cursor"
+            raise InvalidPageError(msg)
 
 
 def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
@@ -120,8 +103,8 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
     A `null` cursor is the documented end. So is an empty text here: it would request the first page again.
 
     Raises:
-        InvalidPageError, InvalidCursorError: If it is not all of a page.
-        UnusableRecordError: If it is nested too deeply.
+        InvalidPageError: If it is not all of a page.
+        UnusablePageError: If its cursor is not text, or it is nested too deeply.
     """
     if status == HTTPStatus.NO_CONTENT:
         return Page([])
@@ -136,7 +119,7 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
         raise InvalidPageError(msg) from None
     except RecursionError:
         msg = f"the response {NESTED_TOO_DEEPLY}"
-        raise UnusableRecordError(msg) from None
+        raise UnusablePageError(msg) from None
     if sign := _sign_of_failure(beside, has_records=bool(data), has_cursor=bool(cursor)):
         msg = f"the response is not a whole page, as its `{sign}` says"
         raise InvalidPageError(msg)
@@ -148,7 +131,7 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
         raise UnknownShapeError(msg)
     if not isinstance(cursor, str | int | None) or isinstance(cursor, bool):
         msg = f"the `{CURSOR}` in the response is not text, so the next page cannot be requested"
-        raise InvalidCursorError(msg)
+        raise UnusablePageError(msg)
     return Page(
         data=data,
         cursor=None if cursor is None else str(cursor) or None,

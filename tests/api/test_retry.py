@@ -15,8 +15,8 @@ from tap_deepconverse.api.errors import (
     APIError,
     CursorRejectedError,
     MayBeTooLargeError,
-    OtherShapeError,
     StoppedError,
+    UnknownShapeError,
     kind_of,
 )
 from tap_deepconverse.api.rate_limit import RateLimiter
@@ -147,7 +147,7 @@ def test_a_page_that_fails_three_times_may_be_too_large(caplog: pytest.LogCaptur
 @pytest.mark.parametrize("patient", [True, False])
 def test_an_answer_of_another_shape_ends_within_seconds_until_a_page_has_come(patient: bool) -> None:  # noqa: FBT001
     endpoint = Endpoint()
-    shape = OtherShapeError("its keys: conversations, next", failure(200).response)
+    shape = UnknownShapeError("its keys: conversations, next", failure(200).response)
     with pytest.raises(APIError, match=r"^its keys: conversations, next$") as final:
         endpoint.ask(lambda: shape, patient=patient)
     assert type(final.value) is APIError

@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.readers import as_written, read_page, records_in
-from tap_deepconverse.records.page import (
-    CURSOR,
-    DATA,
-    InvalidCursorError,
-    InvalidPageError,
-    Page,
-    UnknownShapeError,
-    UnusableRecordError,
-    parse_page,
-)
+from tap_deepconverse.api.errors import InvalidPageError, UnknownShapeError
+from tap_deepconverse.records.page import CURSOR, DATA, Page, UnusablePageError, parse_page
 
 
 def named(body: Any) -> bytes:
@@ -36,11 +28,11 @@ def parsed(body: bytes) -> list[dict[str, Any]]:
     return deeply
 
 
-def refused(body: bytes) -> UnusableRecordError:
+def refused(body: bytes) -> UnusablePageError:
     """Why a page's records cannot be emitted, however deeply they are parsed."""
-    with pytest.raises(UnusableRecordError) as refusal:
+    with pytest.raises(UnusablePageError) as refusal:
         list(records_in(named(body), is_shallow=True))
-    with pytest.raises(UnusableRecordError, match=f"^{refusal.value}$"):
+    with pytest.raises(UnusablePageError, match=f"^{refusal.value}$"):
         list(records_in(named(body)))
     return refusal.value
 
@@ -94,7 +86,7 @@ def test_what_no_target_could_hold_is_refused_by_its_position(value: bytes, said
 def test_what_no_parser_could_read_is_refused(nested: bytes) -> None:
     """By its page, or, from Python 3.14 on, by its record: there, what is only skipped may be nested at will."""
     is_skipped = sys.version_info >= (3, 14)
-    what, error = ("record 1 of page 1", InvalidPageError) if is_skipped else ("the response", UnusableRecordError)
+    what, error = ("record 1 of page 1", InvalidPageError) if is_skipped else ("the response", UnusablePageError)
     refusal = refused(b'{"data": [{"_id": "a", "text": %b}]}' % nested)
     assert str(refusal) == f"{what} is nested more deeply than can be read"
     with pytest.raises(error):
@@ -202,7 +194,7 @@ def test_signs_of_half_a_page_are_seen_one_level_down(around: str, says: dict[st
 
 @pytest.mark.parametrize("cursor", [{"secret": 1}, ["secret"], True, 1.5])
 def test_a_cursor_that_is_no_text_is_told_at_once(cursor: Any) -> None:
-    with pytest.raises(InvalidCursorError, match=f"`{CURSOR}` in the response is not text") as refusal:
+    with pytest.raises(UnusablePageError, match=f"`{CURSOR}` in the response is not text") as refusal:
         page_of({"data": [{}], "cursor": cursor})
     assert "secret" not in str(refusal.value)
 
@@ -222,7 +214,7 @@ def test_what_is_read_can_be_written(depth: int, is_shallow: bool) -> None:  # n
     body = b'{"data": [{"_id": "a", "b": ' + b"[" * depth + b"]" * depth + b"}]}"
     try:
         (record,) = records_in(named(body), is_shallow=is_shallow)
-    except UnusableRecordError:
+    except UnusablePageError:
         assert depth > 500
         return
     written = msgspec.json.encode({"type": "RECORD", "record": record})
@@ -244,7 +236,7 @@ def test_a_control_character_that_stands_as_it_is_is_kept(character: bytes) -> N
 @pytest.mark.parametrize("before", [b'{"data":[{"_id":"a","t":"', b'{"data":[{"_id":"a","t":', b'{"data":['])
 def test_a_page_that_is_cut_short_is_known_for_one_without_delay(before: bytes, piece: bytes) -> None:
     """A way to look at it that takes the square of its length would not come to an end here."""
-    with pytest.raises((InvalidPageError, UnusableRecordError)):
+    with pytest.raises((InvalidPageError, UnusablePageError)):
         page_of(before + piece * 100_000)
 
 
