@@ -55,30 +55,17 @@ def test_what_is_no_page_or_cut_short_is_refused_without_being_repeated(body: An
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        *((record, "is not an object") for record in ("secret", None, 7, ["secret"])),
-        *(({"text": "secret", **identity}, "has no `_id`") for identity in ({}, {"_id": None}, {"_id": ""})),
+        *((record, "is not an object") for record in (b'"secret"', b"null", b"7", b'["secret"]')),
+        *((b'{"text": "secret"%b}' % rest, "has no `_id`") for rest in (b"", b', "_id": null', b', "_id": ""')),
+        *(
+            (b'{"_id": "b", "c": [1, 2], "text": %b}' % value, "holds NaN, Infinity or a number that is too large")
+            for value in (b"1e999999999999999999999", b"1" * 5000, b"NaN", b'{"secret": [-Infinity, 1]}')
+        ),
     ],
 )
-def test_a_record_that_cannot_be_emitted_is_refused_by_its_position(record: Any, said: str) -> None:
-    refusal = refused(named({"data": [{"_id": "a"}, record]}))
+def test_a_record_that_cannot_be_emitted_is_refused_by_its_position(record: bytes, said: str) -> None:
+    refusal = refused(b'{"data": [{"_id": "a", "b": [1, {"c": "[{,NaN"}]}, ' + record + b"]}")
     assert str(refusal).startswith(f"record 2 of page 1 {said}")
-    assert "secret" not in str(refusal)
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (b"1e999999999999999999999", "a number that is too large"),
-        (b"1" * 5000, "a number that is too large"),
-        (b"NaN", "holds NaN, Infinity"),
-        (b'{"secret": [-Infinity, 1]}', "holds NaN, Infinity"),
-    ],
-)
-def test_what_no_target_could_hold_is_refused_by_its_position(value: bytes, said: str) -> None:
-    body = b'{"data": [{"_id": "a", "b": [1, {"c": "[{,NaN"}]}, {"_id": "b", "c": [1, 2], "text": ' + value + b"}]}"
-    refusal = refused(body)
-    assert str(refusal).startswith("record 2 of page 1 ")
-    assert said in str(refusal)
     assert "secret" not in str(refusal)
 
 
@@ -91,12 +78,6 @@ def test_what_no_parser_could_read_is_refused(nested: bytes) -> None:
     assert str(refusal) == f"{what} is nested more deeply than can be read"
     with pytest.raises(error):
         page_of(b'{"data": [], "error": %b}' % nested)
-
-
-def test_nan_beside_the_records_does_not_matter() -> None:
-    beside = b'"took": NaN, "stats": {"a": 1, "b": [NaN, -Infinity]}'
-    for body in (b'{%b, "data": [{"_id": "a"}]}', b'{"data": [{"_id": "a"}], %b}'):
-        assert len(parsed(body % beside)) == 1
 
 
 @pytest.mark.parametrize(
@@ -118,16 +99,21 @@ def test_of_a_key_that_stands_twice_the_last_one_counts(record: bytes) -> None:
 @pytest.mark.parametrize(
     "says",
     [
-        {"error": None, "errors": []},
-        {"error": False},
-        {"message": "OK"},
-        {"error": ""},
-        {"message": "No conversations found."},
+        b'"error": null, "errors": []',
+        b'"errors": [ ], "error": {\n}',
+        b'"error": false',
+        b'"error": ""',
+        b'"message": "OK"',
+        b'"message": "No conversations found."',
+        b'"took": NaN, "stats": {"a": 1, "b": [NaN, -Infinity]}',
     ],
 )
-def test_what_says_that_there_is_no_error_is_a_page(says: dict[str, Any]) -> None:
-    assert page_of({"data": [], "cursor": "c", **says}).cursor == "c"
-    assert page_of({"data": [{}], "cursor": "c", "hasMore": True, "total": 9, **says}).cursor == "c"
+def test_what_says_that_there_is_no_error_is_a_page(says: bytes) -> None:
+    assert page_of(b'{"data": [], "cursor": "c", %b}' % says).cursor == "c"
+    more = b'"cursor": "c", "hasMore": true, "total": 9, ' + says
+    for body in (b'{%b, "data": [{"_id": "a"}]}', b'{"data": [{"_id": "a"}], %b}'):
+        assert page_of(body % more).cursor == "c"
+        assert len(parsed(body % more)) == 1
 
 
 @pytest.mark.parametrize(
@@ -144,10 +130,6 @@ def test_half_a_page_is_no_page(says: dict[str, Any], records: list[Any]) -> Non
         page_of({"data": records, "cursor": None, **says})
     assert not isinstance(refusal.value, UnknownShapeError)
     assert "secret" not in str(refusal.value)
-
-
-def test_an_empty_list_of_errors_may_have_blanks_in_it() -> None:
-    assert page_of(b'{"data": [], "cursor": null, "errors": [ ], "error": {\n}}').data == []
 
 
 @pytest.mark.parametrize(
@@ -187,9 +169,7 @@ def test_signs_of_half_a_page_are_seen_one_level_down(around: str, says: dict[st
     with pytest.raises(InvalidPageError, match=f"not a whole page, as its `{next(iter(says))}` says"):
         page_of({"data": [], "cursor": None, around: says})
     assert page_of({"data": [{"_id": "a", around: says}], "cursor": None, around: 2}).data
-    assert (
-        page_of({"data": [], "cursor": None, around: {"success": True, "error": None, "hasMore": False}}).total is None
-    )
+    assert not page_of({"data": [], "cursor": None, around: {"success": True, "error": None, "hasMore": False}}).data
 
 
 @pytest.mark.parametrize("cursor", [{"secret": 1}, ["secret"], True, 1.5])
