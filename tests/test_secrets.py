@@ -47,11 +47,12 @@ def test_the_command_logs_neither_at_the_loudest_whatever_goes_wrong(serve: Serv
         return next(faults, is_whole)(answer)
 
     sandbox.fault = break_in_turn
-    maps = {"conversations": {"__filter__": "metadata['browser_userMeta']['email'] != 'x'"}}
+    maps = {"conversations": {"__filter__": "metadata"}, "messages": {"__filter__": "userInput or outMsg"}}
     span = {"start_date": "2026-09-01", "end_date": "2026-09-23", "window_days": 1}
     config = config_for(url, request_timeout=1, concurrency=16, stream_maps=maps, **span)
     done = command("--config", write_json(config), env={**os.environ, **LOUD})
     assert done.status == 0
+    assert done.newest("conversations").keys() == sandbox.archive.conversations["bot"].keys()
     assert done.log.count("(attempt ") >= len(FAULTS)  # at this level also what is no warning
     assert next(faults, None) is None
 

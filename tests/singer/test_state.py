@@ -12,16 +12,17 @@ from tests.support import Collector, config_for
 BOT = {"bot_name": "bot"}
 NOON = datetime(2026, 9, 21, 12, tzinfo=UTC)
 DAY_BEFORE = "2026-09-20T00:00:00.000000+00:00"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3600
 
 
-def checkpoints_of(catalog: dict[str, Any] | None = None, **partition: Any) -> tuple[Checkpoints, Collector]:
+def checkpoints_of(**partition: Any) -> tuple[Checkpoints, Collector]:
     """The checkpoints of the conversations, and what is written."""
     writer = Collector()
     partitions = [{"context": BOT, **partition}] if partition else []
     state = {"bookmarks": {"conversations": {"partitions": partitions}}}
     config = config_for("http://127.0.0.1:1")
-    tap = TapDeepConverse(config=config, state=state, catalog=catalog, message_writer=writer)
+    tap = TapDeepConverse(config=config, state=state, message_writer=writer)
     return Checkpoints(tap.streams["conversations"]), writer
 
 
@@ -34,6 +35,8 @@ def stored(writer: Collector) -> dict[str, Any]:
 def test_what_is_stored_is_what_the_next_run_resumes_from() -> None:
     checkpoints, writer = checkpoints_of()
     assert checkpoints.resume(BOT) == Resume()
+    checkpoints.advance(BOT, None, NOON, {})  # without a record yet
+    assert writer.output.messages == []
     bookmark, until = NOON - timedelta(days=400, microseconds=1), NOON
     first = int(bookmark.timestamp()) // HOUR * HOUR
     checkpoints.advance(BOT, bookmark, until, {first: 7, first + 2 * HOUR: 5})
@@ -44,11 +47,18 @@ def test_what_is_stored_is_what_the_next_run_resumes_from() -> None:
     assert again.resume(BOT) == Resume(bookmark, until, {first: 7, first + HOUR: 0, first + 2 * HOUR: 5})
 
 
-def test_a_bookmark_that_somebody_has_set_back_counts_alone() -> None:
-    checkpoints, _ = checkpoints_of(
-        replication_key_value="2026-09-10T00:00:00Z", complete_since=DAY_BEFORE, complete_until="2026-09-21T00:00:00Z"
-    )
-    assert checkpoints.resume(BOT) == Resume(datetime(2026, 9, 10, tzinfo=UTC))
+@pytest.mark.parametrize(
+    ("bookmark", "since", "resume"),
+    [
+        ("2026-09-10T00:00:00Z", DAY_BEFORE, Resume(datetime(2026, 9, 10, tzinfo=UTC))),  # somebody has set it back
+        *((early, early, Resume(EPOCH, EPOCH)) for early in ("0001-01-01T00:00:00Z", "1969-12-31T23:59:59+00:00")),
+    ],
+)
+def test_what_a_bookmark_that_is_set_back_and_times_before_1970_count_as(
+    bookmark: str, since: str, resume: Resume
+) -> None:
+    checkpoints, _ = checkpoints_of(replication_key_value=bookmark, complete_since=since, complete_until=since)
+    assert checkpoints.resume(BOT) == resume
 
 
 def test_neither_time_moves_backwards_and_the_counts_of_version_1_0_go() -> None:
@@ -70,19 +80,6 @@ def test_a_week_of_counts_is_kept() -> None:
     assert (len(counts), counts[-1]) == (168, 1)
 
 
-def test_nothing_is_written_before_the_first_record_and_for_a_full_table() -> None:
-    checkpoints, writer = checkpoints_of()
-    checkpoints.advance(BOT, None, NOON, {})
-    assert writer.output.messages == []
-    catalog = TapDeepConverse(validate_config=False).catalog_dict
-    for entry in catalog["streams"]:
-        entry["replication_method"] = "FULL_TABLE"
-    checkpoints, writer = checkpoints_of(catalog, replication_key_value=DAY_BEFORE)
-    assert checkpoints.resume(BOT) == Resume()
-    checkpoints.advance(BOT, NOON, NOON, {})
-    assert writer.output.messages == []
-
-
 @pytest.mark.parametrize("key", ["replication_key_value", "complete_until"])
 def test_a_time_later_than_now_counts_as_now_and_the_state_heals(caplog: pytest.LogCaptureFixture, key: str) -> None:
     given: dict[str, Any] = {
@@ -98,10 +95,3 @@ def test_a_time_later_than_now_counts_as_now_and_the_state_heals(caplog: pytest.
     (warning,) = [line for line in caplog.messages if "later than now" in line]
     assert warning.startswith("Bot 'bot', stream 'conversations': ")
     assert stored(writer)[key].startswith("2026-09-21T12:00")
-
-
-@pytest.mark.parametrize("early", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59+00:00"])
-def test_a_time_before_1970_counts_as_1970(early: str) -> None:
-    checkpoints, _ = checkpoints_of(replication_key_value=early, complete_since=early, complete_until=early)
-    resume = checkpoints.resume(BOT)
-    assert resume.bookmark == resume.complete_until == datetime(1970, 1, 1, tzinfo=UTC)
