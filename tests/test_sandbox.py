@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.archive import DAY, Archive
+from sandbox.archive import Archive
 from sandbox.check import Rows, differences, received_rows
 from sandbox.contract import CURSOR, DATA, ENDPOINTS, KEY, KEY_HEADER, parameters
-from sandbox.server import ORDERS, SELECT_BY
+from sandbox.server import SELECT_BY
 from tests.conftest import NOW, Serve
 
 ALL: dict[str, Any] = {"start_time": 0, "end_time": NOW // 1000 + 1, "bot_name": "bot"}
@@ -71,40 +71,6 @@ def test_the_window(serve: Serve, archive: Archive, select_by: str, is_inside: b
     for found in (read_all(url, end_time=edge), read_all(url, start_time=edge)):
         assert any(record[select_by] == edge * 1000 for record in found) == is_inside
     assert all(record[select_by] >= edge * 1000 for record in read_all(url, start_time=edge))
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_the_order(serve: Serve, order: str) -> None:
-    _, url = serve(order=order)
-    records = read_all(url, per_page=9)
-    starts = [record["startTime"] for record in records]
-    actions = [record["lastActionAt"] for record in records]
-    orders = {
-        "start-rising": starts == sorted(starts),
-        "start-falling": starts == sorted(starts, reverse=True),
-        "action-rising": actions == sorted(actions),
-        "action-falling": actions == sorted(actions, reverse=True),
-    }
-    assert orders.get(order, not any(orders.values()))
-
-
-@pytest.mark.parametrize(
-    ("times", "written"),
-    [
-        ("seconds", 1790000000),
-        ("milliseconds", 1790000000250),
-        ("fraction", 1790000000.25),
-        ("digits", "1790000000"),
-        ("iso", "2026-09-21T14:13:20.250+00:00"),
-    ],
-)
-def test_the_writing_of_times(serve: Serve, times: str, written: Any) -> None:
-    archive = Archive()
-    archive.add_bot("bot", 0, NOW - DAY, NOW)
-    archive.begin("bot", NOW + 250)
-    _, url = serve(archive, times=times)
-    (record,) = read_all(url, end_time=NOW // 1000 + 1)
-    assert record["startTime"] == record["lastActionAt"] == written
 
 
 def test_differences_are_found() -> None:
