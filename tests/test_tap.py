@@ -51,14 +51,11 @@ def test_what_the_tap_says_of_itself_needs_no_settings(
 def test_a_catalog_selects_streams_and_properties(serve: Serve, archive: Archive, write_json: WriteJson) -> None:
     _, url = serve()
     catalog = TapDeepConverse(validate_config=False).catalog_dict
-    for stream in catalog["streams"]:
-        for entry in stream["metadata"]:
-            if entry["breadcrumb"] == []:
-                entry["metadata"]["selected"] = stream["tap_stream_id"] == "conversations"
-            elif entry["breadcrumb"][-1] in {"tags", "lastActionAt", "additional_fields"}:
-                entry["metadata"]["selected"] = False
-        nested = ["properties", "metadata", "properties", "browser_userMeta"]
-        stream["metadata"].append({"breadcrumb": nested, "metadata": {"selected": False}})
+    conversations, messages = catalog["streams"]
+    places = [["properties", name] for name in ("tags", "lastActionAt", "additional_fields")]
+    places += [["properties", "metadata", "properties", "browser_userMeta"]]
+    conversations["metadata"] += [{"breadcrumb": place, "metadata": {"selected": False}} for place in places]
+    messages["metadata"] = [{"breadcrumb": [], "metadata": {"selected": False}}]
     done = command("--config", write_json(config_for(url)), "--catalog", write_json(catalog, "catalog.json"))
     assert done.status == 0
     assert {m["stream"] for m in done.messages if m["type"] == "SCHEMA"} == {"conversations"}
