@@ -89,23 +89,16 @@ IN_THE_MART += ["page_hostname", "page_path", "origin"]
 class Definitions:
     """The package's variables, as far as the tests set them."""
 
-    resolved: set[str] = field(default_factory=lambda: {"resolved"})
-    agents: set[str] = field(default_factory=set)
-    ignored: set[str] = field(default_factory=set)
-    customer: tuple[str, ...] = ("browser_userMeta.email", "browser_userHash")
+    resolved_tags: list[str] = field(default_factory=lambda: ["resolved"])
+    agent_message_types: list[str] = field(default_factory=list)
+    ignored_message_types: list[str] = field(default_factory=list)
+    customer_parameters: list[str] = field(default_factory=lambda: ["browser_userMeta.email", "browser_userHash"])
     metadata_columns: dict[str, str] = field(default_factory=dict)
     include_drafts: bool = False
 
     @property
     def variables(self) -> dict[str, Any]:
-        return {
-            "deepconverse_resolved_tags": sorted(self.resolved),
-            "deepconverse_agent_message_types": sorted(self.agents),
-            "deepconverse_ignored_message_types": sorted(self.ignored),
-            "deepconverse_customer_parameters": list(self.customer),
-            "deepconverse_metadata_columns": self.metadata_columns,
-            "deepconverse_include_drafts": self.include_drafts,
-        }
+        return {f"deepconverse_{name}": value for name, value in vars(self).items()}
 
 
 def inside(metadata: Any, path: str) -> str | None:
@@ -140,16 +133,16 @@ class Expected:
         for identity, rows in by_conversation.items():
             rows.sort(key=lambda row: (row["time"], row["type"] != "UserInput", row["_id"]))
             for number, row in enumerate(rows, 1):
-                conversation = self.sources["conversations"].get(identity)
-                is_counted = row["type"] is not None and row["type"] not in self.definitions.ignored
-                agents = self.definitions.agents
+                conversation = self.sources["conversations"].get(identity, {})
+                is_counted = row["type"] not in {None, *self.definitions.ignored_message_types}
+                agents = self.definitions.agent_message_types
                 found.append(
                     {
                         "message_id": row["_id"],
                         "conversation_id": identity,
-                        "has_conversation": conversation is not None,
+                        "has_conversation": bool(conversation),
                         "bot_name": (conversation or row)["bot_name"],
-                        "locale": conversation["locale"] if conversation else None,
+                        "locale": conversation.get("locale"),
                         "message_number": number if identity else None,
                         "sent_at": row["time"],
                         "message_type": row["type"],
@@ -164,13 +157,14 @@ class Expected:
         messages = [message for message in self.messages if message["conversation_id"] == row["_id"]]
         customers = [m["sent_at"] for m in messages if m["is_from_customer"]]
         others = [m["sent_at"] for m in messages if m["is_from_customer"] is False]
+        agents = [m["is_from_agent"] for m in messages]
         asked = min(customers, default=None)
         answered = min((moment for moment in others if asked and moment >= asked), default=None)
-        tags, metadata = set(row["tags"] or []), row["metadata"]
-        is_resolved, is_informed = bool(tags & self.definitions.resolved), "informed" in tags
-        is_handed_over = "liveChat" in tags
-        identities = [inside(metadata, path) for path in self.definitions.customer]
-        columns = self.definitions.metadata_columns
+        tags, metadata = row["tags"] or [], row["metadata"]
+        is_resolved = any(tag in tags for tag in self.definitions.resolved_tags)
+        is_informed, is_handed_over = "informed" in tags, "liveChat" in tags
+        identities = [inside(metadata, path) for path in self.definitions.customer_parameters]
+        columns = {name: PARAMETERS[name] for name in IN_THE_MART} | self.definitions.metadata_columns
         return {
             "conversation_id": row["_id"],
             "bot_name": row["bot_name"],
@@ -186,13 +180,12 @@ class Expected:
             "messages": len(messages),
             "customer_messages": len(customers),
             "other_side_messages": len(others),
-            "agent_messages": sum(bool(m["is_from_agent"]) for m in messages) if self.definitions.agents else None,
+            "agent_messages": sum(map(bool, agents)) if self.definitions.agent_message_types else None,
             "first_message_at": min((m["sent_at"] for m in messages), default=None),
             "last_message_at": max((m["sent_at"] for m in messages), default=None),
             "first_customer_message_at": asked,
             "first_response_at": answered,
             "first_response_seconds": seconds(asked, answered),
-            **{name: inside(metadata, PARAMETERS[name]) for name in IN_THE_MART},
             "is_mobile": truth(inside(metadata, "browser_isMobile")),
             **{name: inside(metadata, path) for name, path in columns.items()},
             "is_draft": truth(inside(metadata, "draft")),
@@ -207,10 +200,8 @@ class Expected:
         found = []
         for (day, *values), rows in groups.items():
             responses = [s for row in rows if (s := row["first_response_seconds"]) is not None]
-            counts = {
-                part: sum(row[f"is_{part}"] for row in rows)
-                for part in ("resolved", "informed", "self_service", "handed_over")
-            }
+            parts = "resolved", "informed", "self_service", "handed_over"
+            counts = {part: sum(row[f"is_{part}"] for row in rows) for part in parts}
             found.append(
                 {
                     "day": day,

@@ -164,10 +164,10 @@ def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tm
     """With other variables; a missing table is said, and dbt's tests find what is wrong."""
     sandbox, url = serve(times="seconds")
     definitions = Definitions(
-        resolved={"resolved", 'it\'s "done"'},
-        agents={"AgentMessage"},
-        ignored={"SystemEvent"},
-        customer=("browser_userHash", "browser_userMeta.email"),
+        resolved_tags=["resolved", 'it\'s "done"'],
+        agent_message_types=["AgentMessage"],
+        ignored_message_types=["SystemEvent"],
+        customer_parameters=["browser_userHash", "browser_userMeta.email"],
         metadata_columns={"cart_value": "cartValue", "plan": "browser_userMeta.plan"},
         include_drafts=True,
     )
