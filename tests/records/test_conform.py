@@ -113,42 +113,26 @@ def test_ids_and_times_are_read_in_a_document_database_s_form_too() -> None:
     assert one == other
 
 
-def catalog(*without: str, **columns: Any) -> dict[str, Any]:
-    """The documented schema, as a catalog may change it."""
-    properties = {name: each for name, each in Conversations.schema["properties"].items() if name not in without}
-    return {"properties": {**properties, **columns}}
-
-
-def test_values_are_of_the_types_that_the_catalog_gives_them() -> None:
-    announced = catalog(
-        metadata={"type": "string"},
-        startTime={"type": ["string", "null"]},
-        lastActionAt={"type": "integer"},
-        locale={"type": "array", "items": {"type": "string"}},
-        additional_fields={"type": "string"},
-    )
-    record = {"_id": ID, "startTime": 1744750665, "lastActionAt": 1744750665, "metadata": {"a": 1.10}, "locale": "en"}
-    (fitted,) = conformed({**record, "x": 1}, announced=announced)
-    assert fitted["metadata"] == '{"a":1.1}'
-    assert fitted["startTime"] == "2025-04-15T20:57:45.000000+00:00"  # still a time
-    assert fitted["lastActionAt"] == 1744750665
-    assert fitted["locale"] == ["en"]
-    assert fitted["additional_fields"] == '{"x":1}'
-
-
-def test_a_column_that_the_catalog_adds_takes_its_undocumented_field() -> None:
-    announced = catalog(csat={"type": "integer"}, nps={"type": "integer"}, x={})
-    record = {"_id": ID, "csat": "7", "x": {"a": [1]}}
-    one, other = conformed({**record, "y": 1}, record, announced=announced)
-    assert (one["csat"], one["nps"], one["x"]) == (7, None, {"a": [1]})
-    assert one["additional_fields"] == {"y": 1}
-    assert other["additional_fields"] is None
-
-
-def test_a_column_that_the_catalog_lacks_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
-    record = {"_id": ID, "locale": "en_us", "tags": None}
-    conformed(record, record, announced=catalog("locale", "tags"))
-    (line,) = caplog.messages
+def test_the_catalog_says_which_columns_there_are_and_of_what_types(caplog: pytest.LogCaptureFixture) -> None:
+    columns = {
+        **Conversations.schema["properties"],
+        "metadata": {"type": "string"},
+        "startTime": {"type": ["string", "null"]},
+        "lastActionAt": {"type": "integer"},
+        "additional_fields": {"type": "string"},
+        "csat": {"type": "integer"},
+        "nps": {"type": "array", "items": {"type": "string"}},
+        "x": {},
+    }
+    del columns["locale"], columns["tags"]
+    record = {"_id": ID, "startTime": 1744750665, "lastActionAt": 1744750665, "metadata": {"a": 1.10}, "csat": "7"}
+    more = {"_id": ID, "x": {"a": [1]}, "y": 1, "nps": "7", "locale": "en_us", "tags": None}
+    one, other, _ = conformed(record, more, more, announced={"properties": columns})
+    time = "2025-04-15T20:57:45.000000+00:00"  # still a time
+    assert (one["metadata"], one["startTime"], one["lastActionAt"], one["csat"]) == ('{"a":1.1}', time, 1744750665, 7)
+    assert one["nps"] is one["x"] is one["additional_fields"] is None
+    assert (other["nps"], other["x"], other["additional_fields"]) == (["7"], {"a": [1]}, '{"y":1}')
+    (line,) = [line for line in caplog.messages if "the catalog has no column" in line]
     assert "no column `locale`" in line
 
 
