@@ -1,15 +1,19 @@
 """An archive with all that may be odd, and what the dbt models should hold of it, by another way than theirs."""
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
+
+import yaml
 
 from sandbox.archive import DAY, Archive, Record
 from sandbox.check import expected_rows
 from sandbox.contract import STREAMS
 from sandbox.server import Sandbox
 from tests.conftest import NOW
+from tests.support import ROOT
 
 
 def odd_archive() -> Archive:
@@ -59,27 +63,12 @@ def go_on(archive: Archive) -> None:
 
 
 PARAMETERS = {
-    "channel": "__sys_channel",
-    "active_intent": "__sys_activeIntent",
-    "system_conversation_id": "__sys_conversationId",
-    "last_user_action_type": "__sys_userAction.type",
-    "last_user_action_text": "__sys_userAction.text",
-    "user_ip": "__sys_userIp",
-    "user_country": "__sys_userCountry",
-    "user_agent": "__sys_userAgent",
-    "device_family": "__sys_userAgentParsed.device.family",
-    "os_family": "__sys_userAgentParsed.os.family",
-    "os_major": "__sys_userAgentParsed.os.major",
-    "browser_family": "__sys_userAgentParsed.user_agent.family",
-    "browser_major": "__sys_userAgentParsed.user_agent.major",
-    "page_hostname": "browser_hostname",
-    "page_path": "browser_path",
-    "page_referrer": "browser_referrer",
-    "user_email": "browser_userMeta.email",
-    "user_hash": "browser_userHash",
-    "origin": "origin",
+    column["name"]: found[1]
+    for column in yaml.safe_load((ROOT / "dbt/models/staging/staging.yml").read_text())["models"][0]["columns"]
+    if (found := re.match("`(.*?)`", column["description"])) and not column["name"].startswith("is_")
 }
-"""Columns of the staging model, and the parameter of `metadata` that each holds."""
+"""Columns of the staging model, and the parameter of `metadata` that each holds: their descriptions begin with it."""
+assert len(PARAMETERS) == 19
 
 IN_THE_MART = ["channel", "active_intent", "user_country", "device_family", "os_family", "browser_family"]
 IN_THE_MART += ["page_hostname", "page_path", "origin"]
