@@ -1,10 +1,11 @@
 import random
+from collections.abc import Callable
 from itertools import count, cycle
 
 import pytest
 from flask import Response
 
-from sandbox.faults import refuses
+from sandbox.faults import error
 from tests.faults import CASES, CONCURRENCIES, HEAD, TABLE, Case, observe
 
 
@@ -25,20 +26,20 @@ def test_the_table_holds_no_more_than_has_been_seen() -> None:
     assert list(rows()) == list(CASES)
 
 
-def test_an_outage_of_whatever_holds_records_is_ridden_out() -> None:
-    """What holds none still comes, so it looks as if the pages were too large, even the smallest."""
-    left = count(30, -1)
-
-    def fail_for_a_while(answer: Response) -> Response:
-        return refuses(503, "Service Unavailable")(answer) if b'"_id"' in answer.data and next(left) > 0 else answer
-
-    assert observe(Case("out", lambda: fail_for_a_while, 1), 8).split(" | ")[2].endswith("; complete")
+LEFT = count(30, -1)
+CHANCE = random.Random(3)
 
 
-def test_half_of_all_answers_may_be_broken() -> None:
-    chance = random.Random(3)
+@pytest.mark.parametrize(
+    "is_met",
+    [
+        # What holds none still comes, so it looks as if the pages were too large, even the smallest.
+        pytest.param(lambda answer: b'"_id"' in answer.data and next(LEFT) > 0, id="for a while what holds records"),
+        pytest.param(lambda _: CHANCE.random() < 0.5, id="half of all answers"),
+    ],
+)
+def test_much_may_fail(is_met: Callable[[Response], bool]) -> None:
+    def fail(answer: Response) -> Response:
+        return error(503, "Service Unavailable") if is_met(answer) else answer
 
-    def fail_by_chance(answer: Response) -> Response:
-        return refuses(503, "Service Unavailable")(answer) if chance.random() < 0.5 else answer
-
-    assert observe(Case("half", lambda: fail_by_chance, 1), 8).split(" | ")[2].endswith("; complete")
+    assert observe(Case("much", lambda: fail, 1), 8).split(" | ")[2].endswith("; complete")
