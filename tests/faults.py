@@ -147,13 +147,10 @@ def leads_to_nobody(found: Any) -> Any:
     return [(*how, (address[0], 1, *address[2:])) for *how, address in found]
 
 
-SLOW = ("Retry-After", "too late", "stalls")
-"""What takes a second each time, and so is tried less often."""
-
-
 def passing(name: str, fault: Fault) -> Case:
-    """Try a fault that passes by itself."""
-    return Case(name, lambda: fault, every=16 if any(word in name for word in SLOW) else 4, timeout=1)
+    """Try a fault that passes by itself. What takes a second each time is tried less often."""
+    is_slow = any(word in name for word in ("Retry-After", "too late", "stalls"))
+    return Case(name, lambda: fault, every=16 if is_slow else 4, timeout=1)
 
 
 def ending(status: int, message: str, every: int = 4) -> Case:
@@ -200,29 +197,20 @@ CASES = {
 }
 
 
-@dataclass
-class Seen:
-    """What a sync has given, said, and ended with."""
-
-    output: Output
-    said: list[str]
-    error: str | None = None
-
-    @property
-    def outcome(self) -> str:
-        """What became of it."""
-        said = "\n".join(self.said)
-        if self.error:
-            assert self.error in self.said  # so it is the bot's
-            at_once = "" if "retrying in" in said or "again" in said else " at once"
-            return f"this bot fails{at_once}; next run complete"
-        if "in halves" in said:
-            return f"read in {'smaller pages' if 'in pages of' in said else 'halves'}; complete"
-        return "retried; complete" if "retrying in" in said else "emitted; complete"
+def outcome_of(said: list[str], failure: str | None) -> str:
+    """What became of a sync that has said this."""
+    text = "\n".join(said)
+    if failure:
+        assert failure in said  # so it is the bot's
+        at_once = "" if "retrying in" in text or "again" in text else " at once"
+        return f"this bot fails{at_once}; next run complete"
+    if "in halves" in text:
+        return f"read in {'smaller pages' if 'in pages of' in text else 'halves'}; complete"
+    return "retried; complete" if "retrying in" in text else "emitted; complete"
 
 
-def run(url: str, concurrency: int, case: Case, state: Json | None = None) -> Seen:
-    """Run the tap over ten days, in some twenty windows and sixty requests."""
+def run(url: str, concurrency: int, case: Case, state: Json | None = None) -> tuple[Output, list[str], str | None]:
+    """Run the tap over ten days, in twenty windows; gives its messages, what it has said, and what ended it."""
     config = config_for(
         url, start_date="2026-09-11", end_date="2026-09-23", window_days=1, page_size=PAGE_SIZE,
         concurrency=concurrency, request_timeout=case.timeout,
@@ -240,7 +228,7 @@ def run(url: str, concurrency: int, case: Case, state: Json | None = None) -> Se
         logger.removeHandler(heard)
     said = [record.getMessage() for record in heard.buffer]
     # The API answers again in the end, whatever it was.
-    return Seen(writer.output, [line for line in said if "answers again" not in line], failure)
+    return writer.output, [line for line in said if "answers again" not in line], failure
 
 
 def source() -> Archive:
@@ -264,26 +252,25 @@ def observe(case: Case, concurrency: int) -> str:
     broken = EveryNth(case.every, case.fault())
     sandbox = Sandbox(source(), Behaviour(requests_per_second=0), fault=broken)
     with case.serving(sandbox) as url:
-        first = run(url, concurrency, case)
+        output, said, failure = run(url, concurrency, case)
         assert broken.broken
-        outputs = [first.output]
-        if first.error:
+        outputs = [output]
+        if failure:
             sandbox.fault = None
-            second = run(url, concurrency, case, first.output.state if first.output.states else None)
-            assert second.error is None
-            outputs.append(second.output)
+            second, _, again = run(url, concurrency, case, output.state if output.states else None)
+            assert again is None
+            outputs.append(second)
     assert lost(sandbox, *outputs) == []
     if case.odd is not None:
-        fields = [record["additional_fields"] or {} for stream in STREAMS for record in first.output.records(stream)]
-        odd = [each["odd"] for each in fields if "odd" in each]
-        assert odd
-        assert all(value == case.odd for value in odd)
-    if "at once" in first.outcome and case.every > 1:
+        fields = [record["additional_fields"] or {} for stream in STREAMS for record in output.records(stream)]
+        assert {each["odd"] for each in fields if "odd" in each} == {case.odd}
+    outcome = outcome_of(said, failure)
+    if "at once" in outcome and case.every > 1:
         # A bot fails in each stream, and a page of windows before the failed one may still be under way.
         assert broken.broken <= 2 * len(STREAMS) * (concurrency + 1)
     every = f"1 in {case.every}" if case.every > 1 else "always"
-    said = sorted({plainly(line) for line in ([first.error] if first.error else first.said)})
-    return f"| {case.name} | {every} | {first.outcome} | {'; '.join(said) or 'nothing'} |"
+    messages = sorted({plainly(line) for line in ([failure] if failure else said)})
+    return f"| {case.name} | {every} | {outcome} | {'; '.join(messages) or 'nothing'} |"
 
 
 def plainly(line: str) -> str:
