@@ -12,17 +12,23 @@ from tap_deepconverse.singer.process import TerminatedError, stop
 from tap_deepconverse.singer.writer import PageWriter
 
 
-def test_it_does_not_end_within_a_message() -> None:
+@pytest.mark.parametrize("is_target_gone", [False, True])
+def test_it_does_not_end_within_a_message(*, is_target_gone: bool) -> None:
+    """Ctrl-C stops the target, too, which is no error then."""
     writer, written = PageWriter(), io.BytesIO()
 
     class Interrupted(io.BytesIO):
         def write(self, data: Any) -> int:
             stop(signal.SIGTERM, writer)
+            if is_target_gone:
+                raise BrokenPipeError
             return written.write(data)
 
-    with redirect_stdout(io.TextIOWrapper(Interrupted())), pytest.raises(TerminatedError) as ending:
-        writer.write_message(StateMessage(value={"at": 5}))
-    assert written.getvalue().endswith(b"}\n")
+    with redirect_stdout(io.TextIOWrapper(Interrupted())):
+        with pytest.raises(TerminatedError) as ending:
+            writer.write_message(StateMessage(value={"at": 5}))
+        writer.flush()
+    assert is_target_gone or written.getvalue().endswith(b"}\n")
     assert (ending.value.code, ending.value.signal_name) == (143, "SIGTERM")
 
 

@@ -96,22 +96,6 @@ def test_a_slow_target_gets_all_of_a_large_page_without_a_spin(buffering: int, w
     assert worked < 0.4
 
 
-def test_a_target_that_goes_while_the_tap_is_stopped_is_no_error() -> None:
-    """Ctrl-C stops the target, too."""
-    writer = PageWriter()
-
-    class Interrupted(io.BytesIO):
-        def write(self, _: Any) -> int:
-            writer.stop(KeyboardInterrupt())
-            raise BrokenPipeError
-
-    with redirect_stdout(io.TextIOWrapper(Interrupted())):
-        writer.write_message(record(1))
-        with pytest.raises(KeyboardInterrupt):
-            writer.flush()
-        writer.flush()
-
-
 def test_what_waits_is_dropped_when_the_tap_is_stopped(capsys: pytest.CaptureFixture[str]) -> None:
     writer = PageWriter()
     writer.write_message(record(1))
