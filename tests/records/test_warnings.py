@@ -6,24 +6,18 @@ import pytest
 from tap_deepconverse.records.warnings import MOST_NAMED, RecordWarnings, field_names, name_of_record
 
 
-def lines_of(caplog: pytest.LogCaptureFixture, warned: int) -> list[str]:
-    warnings = RecordWarnings(logging.getLogger("warnings"), "Bot 'bot', stream 'messages'")
+@pytest.mark.parametrize(("warned", "sums"), [(MOST_NAMED, []), (1_500, ["in all, 1,500 odd times"])])
+def test_of_each_kind_the_first_few_are_named_and_all_are_counted(
+    caplog: pytest.LogCaptureFixture, warned: int, sums: list[str]
+) -> None:
+    warnings = RecordWarnings(logging.getLogger("warnings"), "Bot 'bot'")
     for number in range(warned):
         warnings.warn("odd times", f"time {number} is odd")
     warnings.warn("odd texts", "a text is odd")
     warnings.sum_up()
-    return [record.getMessage() for record in caplog.records]
-
-
-def test_of_each_kind_the_first_few_are_named_and_all_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    assert not [line for line in lines_of(caplog, MOST_NAMED) if "in all" in line]
-    caplog.clear()
-    *named, text, total = lines_of(caplog, 1_500)
-    assert len(named) == MOST_NAMED
-    assert named[0] == "Bot 'bot', stream 'messages': time 0 is odd"
-    assert named[-1].endswith(f"time {MOST_NAMED - 1} is odd; further ones are counted but not logged")
-    assert text == "Bot 'bot', stream 'messages': a text is odd"
-    assert total == "Bot 'bot', stream 'messages': in all, 1,500 odd times"
+    named = [f"time {number} is odd" for number in range(MOST_NAMED)]
+    named[-1] += "; further ones are counted but not logged"
+    assert caplog.messages == [f"Bot 'bot': {line}" for line in (*named, "a text is odd", *sums)]
 
 
 def test_names_of_fields_are_repeated_and_nothing_else_that_stands_in_their_place() -> None:
