@@ -20,14 +20,9 @@ def ask(url: str, stream: str = "conversations", key: str = KEY, **query: Any) -
 
 
 def read_all(url: str, stream: str = "conversations", **query: Any) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = []
-    cursor = None
-    while True:
-        page = ask(url, stream, cursor=cursor, **query).json()
-        records += page[DATA]
-        cursor = page[CURSOR]
-        if cursor is None:
-            return records
+    page = ask(url, stream, **query).json()
+    records: list[dict[str, Any]] = page[DATA]
+    return records + (read_all(url, stream, **{**query, "cursor": page[CURSOR]}) if page[CURSOR] else [])
 
 
 def test_pages_and_cursors(serve: Serve, archive: Archive) -> None:
