@@ -82,11 +82,7 @@ def test_a_week_of_counts_is_kept() -> None:
 
 @pytest.mark.parametrize("key", ["replication_key_value", "complete_until"])
 def test_a_time_later_than_now_counts_as_now_and_the_state_heals(caplog: pytest.LogCaptureFixture, key: str) -> None:
-    given: dict[str, Any] = {
-        "replication_key_value": DAY_BEFORE,
-        "complete_until": DAY_BEFORE,
-        key: "9999-12-31T23:59:59-14:00",
-    }
+    given = {"replication_key_value": DAY_BEFORE, "complete_until": DAY_BEFORE, key: "9999-12-31T23:59:59-14:00"}
     with time_machine.travel(NOON, tick=False):
         checkpoints, writer = checkpoints_of(**given, complete_since=given["replication_key_value"])
         resume = checkpoints.resume(BOT)
