@@ -2,7 +2,6 @@
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -74,20 +73,7 @@ IN_THE_MART = ["channel", "active_intent", "user_country", "device_family", "os_
 IN_THE_MART += ["page_hostname", "page_path", "origin"]
 
 
-@dataclass
-class Definitions:
-    """The package's variables, as far as the tests set them."""
-
-    resolved_tags: list[str] = field(default_factory=lambda: ["resolved"])
-    agent_message_types: list[str] = field(default_factory=list)
-    ignored_message_types: list[str] = field(default_factory=list)
-    customer_parameters: list[str] = field(default_factory=lambda: ["browser_userMeta.email", "browser_userHash"])
-    metadata_columns: dict[str, str] = field(default_factory=dict)
-    include_drafts: bool = False
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        return {f"deepconverse_{name}": value for name, value in vars(self).items()}
+DEFAULTS: dict[str, Any] = yaml.safe_load((ROOT / "dbt/dbt_project.yml").read_text())["vars"]["deepconverse"]
 
 
 def inside(metadata: Any, path: str) -> str | None:
@@ -104,8 +90,8 @@ def truth(text: str | None) -> bool | None:
 class Expected:
     """The marts over an archive."""
 
-    def __init__(self, sandbox: Sandbox, definitions: Definitions) -> None:
-        self.definitions = definitions
+    def __init__(self, sandbox: Sandbox, **variables: Any) -> None:
+        self.variables = DEFAULTS | variables
         self.sources = {stream: expected_rows(sandbox, stream) for stream in STREAMS}
         for row in (row for rows in self.sources.values() for row in rows.values()):
             row.update({name: value.replace(tzinfo=None) for name, value in row.items() if hasattr(value, "tzinfo")})
@@ -123,8 +109,8 @@ class Expected:
             rows.sort(key=lambda row: (row["time"], row["type"] != "UserInput", row["_id"]))
             for number, row in enumerate(rows, 1):
                 conversation = self.sources["conversations"].get(identity, {})
-                is_counted = row["type"] not in {None, *self.definitions.ignored_message_types}
-                agents = self.definitions.agent_message_types
+                is_counted = row["type"] not in {None, *self.variables["deepconverse_ignored_message_types"]}
+                agents = self.variables["deepconverse_agent_message_types"]
                 found.append(
                     {
                         "message_id": row["_id"],
@@ -150,10 +136,10 @@ class Expected:
         asked = min(customers, default=None)
         answered = min((moment for moment in others if asked and moment >= asked), default=None)
         tags, metadata = row["tags"] or [], row["metadata"]
-        is_resolved = any(tag in tags for tag in self.definitions.resolved_tags)
+        is_resolved = any(tag in tags for tag in self.variables["deepconverse_resolved_tags"])
         is_informed, is_handed_over = "informed" in tags, "liveChat" in tags
-        identities = [inside(metadata, path) for path in self.definitions.customer_parameters]
-        columns = {name: PARAMETERS[name] for name in IN_THE_MART} | self.definitions.metadata_columns
+        identities = [inside(metadata, path) for path in self.variables["deepconverse_customer_parameters"]]
+        columns = {name: PARAMETERS[name] for name in IN_THE_MART} | self.variables["deepconverse_metadata_columns"]
         return {
             "conversation_id": row["_id"],
             "bot_name": row["bot_name"],
@@ -169,7 +155,7 @@ class Expected:
             "messages": len(messages),
             "customer_messages": len(customers),
             "other_side_messages": len(others),
-            "agent_messages": sum(map(bool, agents)) if self.definitions.agent_message_types else None,
+            "agent_messages": sum(map(bool, agents)) if self.variables["deepconverse_agent_message_types"] else None,
             "first_message_at": min((m["sent_at"] for m in messages), default=None),
             "last_message_at": max((m["sent_at"] for m in messages), default=None),
             "first_customer_message_at": asked,
@@ -184,7 +170,7 @@ class Expected:
     def _daily(self, *dimensions: str) -> list[Record]:
         groups = defaultdict(list)
         for row in self.conversations:
-            if row["started_at"] and (self.definitions.include_drafts or not row["is_draft"]):
+            if row["started_at"] and (self.variables["deepconverse_include_drafts"] or not row["is_draft"]):
                 groups[row["started_at"].date().isoformat(), *(row[name] for name in dimensions)].append(row)
         found = []
         for (day, *values), rows in groups.items():

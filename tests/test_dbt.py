@@ -16,7 +16,7 @@ from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA
 from sandbox.postgres import Database
 from tests.conftest import Serve, WriteJson
-from tests.models import PARAMETERS, Definitions, Expected, go_on, inside, odd_archive
+from tests.models import PARAMETERS, Expected, go_on, inside, odd_archive
 from tests.support import ROOT, config_for, sync
 from tests.warehouses import Warehouse, program, query_duckdb
 
@@ -112,7 +112,7 @@ def test_in_postgres(
     assert results["warn"] == WARNINGS
     tables = {name: database.execute(f"SELECT * FROM analytics.{name}") for name in described()}  # noqa: S608
     assert {name: {*rows[0]} for name, rows in tables.items()} == described()
-    expected = Expected(sandbox, Definitions())
+    expected = Expected(sandbox)
     compare(expected, {mart: tables[f"deepconverse__{mart}"] for mart in MARTS})
     for row in tables["stg_deepconverse__conversations"]:
         metadata = expected.sources["conversations"][row["conversation_id"]]["metadata"]
@@ -163,17 +163,17 @@ DOCTORED = {
 def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tmp_path: Path, folder: Path) -> None:
     """With other variables; a missing table is said, and dbt's tests find what is wrong."""
     sandbox, url = serve(times="seconds")
-    definitions = Definitions(
-        resolved_tags=["resolved", 'it\'s "done"'],
-        agent_message_types=["AgentMessage"],
-        ignored_message_types=["SystemEvent"],
-        customer_parameters=["browser_userHash", "browser_userMeta.email"],
-        metadata_columns={"cart_value": "cartValue", "plan": "browser_userMeta.plan"},
-        include_drafts=True,
-    )
+    variables: dict[str, Any] = {
+        "deepconverse_resolved_tags": ["resolved", 'it\'s "done"'],
+        "deepconverse_agent_message_types": ["AgentMessage"],
+        "deepconverse_ignored_message_types": ["SystemEvent"],
+        "deepconverse_customer_parameters": ["browser_userHash", "browser_userMeta.email"],
+        "deepconverse_metadata_columns": {"cart_value": "cartValue", "plan": "browser_userMeta.plan"},
+        "deepconverse_include_drafts": True,
+    }
     output = models.in_duckdb(tmp_path / "warehouse.duckdb")
     nothing = models.in_duckdb(tmp_path / "nothing.duckdb")
-    done = models.run_dbt(nothing, folder, "run", "--select", "stg_deepconverse__messages", **definitions.variables)
+    done = models.run_dbt(nothing, folder, "run", "--select", "stg_deepconverse__messages", **variables)
     assert done.returncode == 1
     assert "There is no table" in done.stdout
     assert "deepconverse_schema" in done.stdout
@@ -183,15 +183,15 @@ def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tm
     go_on(sandbox.archive)
     in_duckdb.load(config)
     path = tmp_path / "warehouse.duckdb"
-    results = built(models.run_dbt(output, folder, "build", **definitions.variables), folder)
+    results = built(models.run_dbt(output, folder, "build", **variables), folder)
     assert results["warn"] == WARNINGS
     compare(
-        Expected(sandbox, definitions),
+        Expected(sandbox, **variables),
         {mart: query_duckdb(path, f"SELECT * FROM {models.SCHEMA}.deepconverse__{mart}") for mart in MARTS},  # noqa: S608
     )
 
     query_duckdb(path, f"USE {models.SCHEMA}", *DOCTORED, "SELECT 1")
-    results = built(models.run_dbt(output, folder, "test", **definitions.variables), folder, status=1)
+    results = built(models.run_dbt(output, folder, "test", **variables), folder, status=1)
     assert results["fail"] == set().union(*DOCTORED.values())
 
 
