@@ -82,9 +82,7 @@ def cursors_expire(times: int) -> Fault:
 
 def gives_the_same_cursor(answer: Response) -> Response:
     """Point from a page to itself."""
-    if asked().get("cursor") == "again":
-        return page([], "again")
-    return page(answer.get_json()[DATA], "again")
+    return page([] if asked().get("cursor") == "again" else answer.get_json()[DATA], "again")
 
 
 def has_a_header_that_is_none(answer: Response) -> Response:

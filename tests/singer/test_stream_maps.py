@@ -64,7 +64,7 @@ def catalog_without(stream: str, *breadcrumb: str) -> dict[str, Any]:
     ("maps", "said"),
     [
         ({"new": "sha256(config['salt'] + _id)"}, f"{FAILS} KeyError; check its expressions, and `stream_map_config`"),
-        ({"new": "locale + 1"}, f"{FAILS} 'locale' is not defined for expression 'locale + 1'; use selected fields on"),
+        ({"new": "locale+1"}, f"{FAILS} 'locale' is not defined for expression 'locale+1'; use selected fields only ("),
         ({"__filter__": "metadata['browser_userMeta']['email'] + 1"}, f"{FAILS} TypeError; "),
         ({"x": "metadata["}, "Failed to parse expression metadata["),
         ({"x": ""}, "`stream_maps` is not of the form that the SDK"),
