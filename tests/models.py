@@ -1,7 +1,8 @@
 """An archive with all that may be odd, and what the dbt models should hold of it, by another way than theirs."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
@@ -95,38 +96,33 @@ class Expected:
         self.sources = {stream: expected_rows(sandbox, stream) for stream in STREAMS}
         for row in (row for rows in self.sources.values() for row in rows.values()):
             row.update({name: value.replace(tzinfo=None) for name, value in row.items() if hasattr(value, "tzinfo")})
-        self.messages = self._messages()
+        self.messages = list(self._messages())
         self.conversations = [self._conversation(row) for row in self.sources["conversations"].values()]
-        self.daily_metrics = self._daily("bot_name", "locale", "channel")
-        self.daily_totals = self._daily()
+        self.daily_metrics = list(self._daily("bot_name", "locale", "channel"))
+        self.daily_totals = list(self._daily())
 
-    def _messages(self) -> list[Record]:
-        by_conversation = defaultdict(list)
-        for row in self.sources["messages"].values():
-            by_conversation[row["conversationid"]].append(row)
-        found = []
-        for identity, rows in by_conversation.items():
-            rows.sort(key=lambda row: (row["time"], row["type"] != "UserInput", row["_id"]))
-            for number, row in enumerate(rows, 1):
-                conversation = self.sources["conversations"].get(identity, {})
-                is_counted = row["type"] not in {None, *self.variables["deepconverse_ignored_message_types"]}
-                agents = self.variables["deepconverse_agent_message_types"]
-                found.append(
-                    {
-                        "message_id": row["_id"],
-                        "conversation_id": identity,
-                        "has_conversation": bool(conversation),
-                        "bot_name": (conversation or row)["bot_name"],
-                        "locale": conversation.get("locale"),
-                        "message_number": number if identity else None,
-                        "sent_at": row["time"],
-                        "message_type": row["type"],
-                        "is_from_customer": row["type"] == "UserInput" if is_counted else None,
-                        "is_from_agent": row["type"] in agents if agents and is_counted else None,
-                        "user_action_type": row["useractiontype"],
-                    }
-                )
-        return found
+    def _messages(self) -> Iterator[Record]:
+        agents = self.variables["deepconverse_agent_message_types"]
+        numbers = Counter[str | None]()
+        rows = self.sources["messages"].values()
+        for row in sorted(rows, key=lambda row: (row["time"], row["type"] != "UserInput", row["_id"])):
+            identity = row["conversationid"]
+            numbers[identity] += 1
+            conversation = self.sources["conversations"].get(identity, {})
+            is_counted = row["type"] not in {None, *self.variables["deepconverse_ignored_message_types"]}
+            yield {
+                "message_id": row["_id"],
+                "conversation_id": identity,
+                "has_conversation": bool(conversation),
+                "bot_name": (conversation or row)["bot_name"],
+                "locale": conversation.get("locale"),
+                "message_number": numbers[identity] if identity else None,
+                "sent_at": row["time"],
+                "message_type": row["type"],
+                "is_from_customer": row["type"] == "UserInput" if is_counted else None,
+                "is_from_agent": row["type"] in agents if agents and is_counted else None,
+                "user_action_type": row["useractiontype"],
+            }
 
     def _conversation(self, row: Record) -> Record:
         messages = [message for message in self.messages if message["conversation_id"] == row["_id"]]
@@ -167,28 +163,24 @@ class Expected:
             "tags": row["tags"],
         }
 
-    def _daily(self, *dimensions: str) -> list[Record]:
+    def _daily(self, *dimensions: str) -> Iterator[Record]:
         groups = defaultdict(list)
         for row in self.conversations:
             if row["started_at"] and (self.variables["deepconverse_include_drafts"] or not row["is_draft"]):
                 groups[row["started_at"].date().isoformat(), *(row[name] for name in dimensions)].append(row)
-        found = []
         for (day, *values), rows in groups.items():
             responses = [s for row in rows if (s := row["first_response_seconds"]) is not None]
             parts = "resolved", "informed", "self_service", "handed_over"
             counts = {part: sum(row[f"is_{part}"] for row in rows) for part in parts}
-            found.append(
-                {
-                    "day": day,
-                    **dict(zip(dimensions, values, strict=True)),
-                    "conversations": len(rows),
-                    **{f"{part}_conversations": count for part, count in counts.items()},
-                    "answered_conversations": len(responses),
-                    **{f"{part}_rate": round(n / len(rows), 6) for part, n in counts.items() if part != "informed"},
-                    "median_first_response_seconds": round(median(responses), 6) if responses else None,
-                }
-            )
-        return found
+            yield {
+                "day": day,
+                **dict(zip(dimensions, values, strict=True)),
+                "conversations": len(rows),
+                **{f"{part}_conversations": count for part, count in counts.items()},
+                "answered_conversations": len(responses),
+                **{f"{part}_rate": round(n / len(rows), 6) for part, n in counts.items() if part != "informed"},
+                "median_first_response_seconds": round(median(responses), 6) if responses else None,
+            }
 
 
 def seconds(start: Any, end: Any) -> float | None:
