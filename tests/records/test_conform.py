@@ -39,11 +39,15 @@ def conformed(
 
 
 def test_a_record_has_all_columns_and_no_others() -> None:
-    plain, more = conformed(
-        {"_id": ID}, {"locale": "en_us", "csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7, "_id": ID}
+    names = [f"field{number}" for number in range(50, 0, -1)]
+    plain, many, more = conformed(
+        {"_id": ID},
+        {"_id": ID, **dict.fromkeys(names, 1)},
+        {"locale": "en_us", "csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7, "_id": ID},
     )
     assert [*plain] == [*more] == [*Conversations.schema["properties"]]  # in one order: some loaders count columns
     assert plain["additional_fields"] is None
+    assert [*many["additional_fields"]] == names  # in the order of the API
     assert more["additional_fields"] == {"csat": {"score": 5}, "bot_name": "Bot!", "additional_fields": 7}
     assert more["bot_name"] == "bot"
     assert more["locale"] == "en_us"
