@@ -94,7 +94,7 @@ class BotSync:
 
     def _report_progress(self) -> None:
         now = self.endpoint.clock()
-        if now - self._reported < SECONDS_BETWEEN_REPORTS:
+        if self.is_over or now - self._reported < SECONDS_BETWEEN_REPORTS:
             return
         self._reported = now
         pace = self._records / (now - self._began)

@@ -57,7 +57,7 @@ class Endpoint:
         while (end := min(reading.window.end, self.latest_end)) > reading.window.start:
             parameters = {"bot_name": bot_name, "start_time": start, "end_time": end, "per_page": reading.page_size}
             request = PageContext[str | None](parameters, cursor)
-            send = partial(self._send, session, request, sum(reading.sizes))
+            send = partial(self._send, session, request, end, sum(reading.sizes))
             try:
                 page = self._retry(send, stopped, where=where, patient=is_patient)
             except FutureEndError as error:
@@ -79,7 +79,7 @@ class Endpoint:
                 raise ExtractionError(msg)
             latest = page.data
             seen.add(cursor)
-        yield Page([])
+        yield Page([])  # by the server's clock, nothing of the window has passed
 
     def _end_earlier(self, error: FutureEndError, end: float) -> None:
         server_now = int(error.server_now.timestamp()) - 1
@@ -90,24 +90,23 @@ class Endpoint:
             self.stream.logger.warning("Stream '%s': %s; %s", self.name, describe(error), until)
         self.latest_end = min(self.latest_end, server_now)
 
-    def _send(self, session: requests.Session, page: PageContext[str | None], before: int) -> Page:
+    def _send(self, session: requests.Session, page: PageContext[str | None], end: float, before: int) -> Page:
         """Send a request once; raise an error for a response that is not a page, or not all that its `total` says."""
         request = self.stream.get_http_request(page=page)
-        headers = {"User-Agent": self.stream.user_agent, **request.headers}
         # Not the stream's `build_prepared_request`: it takes the cookies of another session. Without `auth`, `requests`
         # would add what a file .netrc has for the host.
         prepared = session.prepare_request(
             requests.Request(
                 request.method,
                 request.url,
-                headers,
+                headers={"User-Agent": self.stream.user_agent, **request.headers},
                 params=request.encode_params(),
                 auth=self.stream.authenticator,
             )
         )
         response = session.send(prepared, timeout=self.stream.config["request_timeout"])
         key = self.stream.config["api_key"]
-        raise_for_status(response, key)
+        raise_for_status(response, key, end, has_cursor=page.next_page_token is not None)
         try:
             came = parse_page(response.content, response.status_code)
             came.check_total(before + len(came.data))

@@ -139,10 +139,10 @@ class TapDeepConverse(Tap):
             super().cb_test(ctx, param, value)
             return
         given = ctx.params["config"]
+        ctx.close()  # the files of other options, which an error would leave open
         tap = cls(config=given.config, parse_env_config=given.parse_env)
         report, errors = check([stream(tap) for stream in STREAMS], cls.plugin_version)
         click.echo(report.encode())
-        ctx.close()  # the files of other options, which an error would leave open
         if errors:
             raise FatalAPIError("\n".join(errors))
         ctx.exit()

@@ -188,13 +188,17 @@ CASES = {
 }
 
 
+ALL = " (the same for all"
+
+
 def outcome_of(said: list[str], failure: str | None) -> str:
     """What became of a sync that has said this."""
     text = "\n".join(said)
     if failure:
-        assert failure in said  # so it is the bot's
+        whose = "all bots fail" if ALL in failure else "this bot fails"
+        assert failure in said or ALL in failure  # then the last line says it
         at_once = "" if "retrying in" in text or "again" in text else " at once"
-        return f"this bot fails{at_once}; next run complete"
+        return f"{whose}{at_once}; next run complete"
     if "in halves" in text:
         return f"read in {'smaller pages' if 'in pages of' in text else 'halves'}; complete"
     return "retried; complete" if "retrying in" in text else "emitted; complete"
@@ -266,7 +270,7 @@ def observe(case: Case, concurrency: int) -> str:
 
 def plainly(line: str) -> str:
     """Take out of what was said what is different each time."""
-    line = line.partition("': ")[2].rstrip(".")
+    line = line.partition(ALL)[0].partition("': ")[2].rstrip(".") or line.partition(ALL)[0]
     line = re.sub(r"the window from [-:\dTZ]+ to [-\d]+T[\d:]+Z", "the window", line)
     line = re.sub(r"; retrying in .*", "", line)
     line = re.sub(r"\b(record|page|pages of|after|attempt) \d+", r"\1 n", line)

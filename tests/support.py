@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from singer_sdk.exceptions import FatalAPIError
+from singer_sdk.exceptions import FatalAPIError, SyncError
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.singerlib.messages import Message
@@ -153,9 +153,12 @@ def sync(config: Mapping[str, Any], state: Json | None = None) -> Output:
 def run_into(writer: Collector, config: Mapping[str, Any], state: Json | None = None) -> None:
     """Run the tap in this process; what has been written stays, should it fail."""
     tap = TapDeepConverse(config=dict(config), state=json.loads(json.dumps(state or {})), message_writer=writer)
-    tap.sync_all()
-    for failed in tap.failed_bots.values():
-        raise FatalAPIError(*failed.values())
+    try:
+        tap.run()
+    except SyncError as error:
+        for failed in tap.failed_bots.values():
+            raise FatalAPIError(*failed.values()) from error
+        raise
 
 
 @dataclass

@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
 
 import requests
 from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
@@ -78,13 +77,14 @@ def kind_of(error: BaseException) -> str:
     return TEMPORARY if is_transient(error) else getattr(error, "kind", type(error).__name__)
 
 
-def raise_for_status(response: requests.Response, key: str) -> None:
-    """Raise the error for a response, unless its status is 200 or 204. No message holds the API key."""
+def raise_for_status(response: requests.Response, key: str, end: float, *, has_cursor: bool) -> None:
+    """Raise the error for a response, unless its status is 200 or 204. No message holds the API key.
+
+    The request was for a window up to `end` (Unix seconds), and perhaps had a cursor.
+    """
     status = response.status_code
     if status in {200, 204}:
         return
-    query = parse_qs(urlsplit(response.url).query)
-    end = int(query.get("end_time", ["0"])[0])
     reason = own_words(response, key)
     said = f"HTTP {status}: {reason}"
     error: type[APIError] = APIError
@@ -107,7 +107,7 @@ def raise_for_status(response: requests.Response, key: str) -> None:
     elif (now := _date_in(response, "Date")) and (end > now.timestamp() or re.search(FUTURE, reason)):
         msg = f"the API does not accept the request ({said}); check this machine's clock"
         raise FutureEndError(msg, now)
-    elif "cursor" in query:
+    elif has_cursor:
         error = CursorRejectedError
         msg = f"the API rejected the pagination cursor, which may have expired ({said})"
     else:

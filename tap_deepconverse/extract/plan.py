@@ -94,7 +94,7 @@ class Planner:
         requests than there are windows left, by `spare`, that is soon worth it.
         """
         pages = len(reading.sizes)
-        if reading.window.length < MOST_PAGES:
+        if reading.window.length == 1:
             return False
         if pages == 1 and reading.expected < SILENCE:
             return reading.window.length > FIRST_WINDOW

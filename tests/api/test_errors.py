@@ -44,7 +44,7 @@ def response(status: int, body: str = "", *, query: str = "", **headers: str) ->
 
 def error_of(made: requests.Response) -> Exception:
     with pytest.raises((APIError, RetriableAPIError)) as raised:
-        raise_for_status(made, KEY)
+        raise_for_status(made, KEY, 0, has_cursor="cursor" in made.url)
     assert any(row.match(str(raised.value)) for row in DOCUMENTED), str(raised.value)
     assert KEY not in str(raised.value)
     return raised.value

@@ -113,7 +113,7 @@ def test_what_a_map_makes_fits_what_it_announces(
         "metadata": "7",
     }
     output = sync(config_for(url, stream_maps={"conversations": maps}))
-    announced = next(each["schema"] for each in output.messages if each["stream"] == "conversations")
+    announced = next(each["schema"] for each in output.messages if each.get("stream") == "conversations")
     records = output.newest("conversations")
     assert records.keys() == conversations.keys()
     for key, record in records.items():
