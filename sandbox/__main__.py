@@ -30,9 +30,10 @@ def main(*, port: int, conversations: int, days: int, seed: int, others: tuple[s
     archive = sample_archive(conversations, days, seed=seed)
     named = {name: json.loads(value) for name, _, value in (other.partition("=") for other in others)}
     with Sandbox(archive, Behaviour(**behaves, **named), is_living=True).running(port) as url:
-        click.echo(f"api_url    {url}")
-        click.echo(f"api_key    {KEY}")
-        click.echo(f"bot_names  {json.dumps(list(archive.conversations))}")
+        click.echo("In place of the README's lines of the same settings:")
+        click.echo(f"$ echo 'TAP_DEEPCONVERSE_API_KEY={KEY}' >> .env")
+        click.echo(f"$ meltano config set tap-deepconverse api_url {url}")
+        click.echo(f"$ meltano config set tap-deepconverse bot_names '{json.dumps(list(archive.conversations))}'")
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
 
