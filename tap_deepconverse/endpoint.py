@@ -16,7 +16,7 @@ from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.redact import name_of, own_words
 from tap_deepconverse.api.retry import Retry, RetryPolicy
 from tap_deepconverse.api.session import Sessions
-from tap_deepconverse.extract.fallback import EndlessPagesError, ExtractionError, FullPage
+from tap_deepconverse.extract.fallback import ExtractionError, FullPage, OddPagesError
 from tap_deepconverse.extract.window import Reading, moment_of
 from tap_deepconverse.records.page import Page, parse_page
 
@@ -72,7 +72,7 @@ class Endpoint:
             if cursor in seen or is_same:
                 what = "page" if is_same else "cursor"
                 msg = f"the API returned the same {what} again, so the pages do not end (after {len(seen)} pages)"
-                raise EndlessPagesError(msg)
+                raise OddPagesError(msg)
             empty = 0 if page.data else empty + 1
             if empty >= MOST_EMPTY_PAGES:
                 msg = f"the API returned {empty} pages in a row without records; report it to DeepConverse"

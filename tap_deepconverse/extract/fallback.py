@@ -17,19 +17,18 @@ class ExtractionError(FatalSyncError):
     """A window of a bot cannot be read. The message says why, without the bot and the stream."""
 
 
-class EndlessPagesError(Exception):
-    """The pages of a window do not end: a cursor, or a page, comes again."""
+class OddPagesError(Exception):
+    """The pages of a window do not end, or the last one may not be the last. The message says why.
+
+    Perhaps it `is_chance`: a window may hold as many records as full pages do.
+    """
+
+    def __init__(self, message: str, *, is_chance: bool = False) -> None:
+        super().__init__(message)
+        self.is_chance = is_chance
 
 
-class MissingRecordsError(Exception):
-    """The last page of a window may not be the last. The message says why."""
-
-
-class PerhapsMissingError(MissingRecordsError):
-    """The same, but it may be a coincidence: a window may hold as many records as full pages do."""
-
-
-UNREADABLE = (CursorRejectedError, EndlessPagesError, MissingRecordsError, PageTooLargeError)
+UNREADABLE = (CursorRejectedError, OddPagesError, PageTooLargeError)
 """Errors for which there may be another way."""
 
 SHORTEST = 10
@@ -67,7 +66,7 @@ class FullPage:
         """Learn from a page, the latest of its window.
 
         Raises:
-            MissingRecordsError: If it comes as the last, but more records may follow.
+            OddPagesError: If it comes as the last, but more records may follow.
         """
         held, records = len(page.data), sum(reading.sizes)
         is_of_usual_size = reading.page_size >= self.asked
@@ -84,13 +83,13 @@ class FullPage:
         is_long = reading.window.length > 1
         if not page.has_cursor_key and (is_full or (held > 1 and not self.longest and is_long)):
             msg = f"a page of {held} records has no `cursor` (its keys: {page.keys}), so more may follow"
-            raise MissingRecordsError(msg)
+            raise OddPagesError(msg)
         is_most = records == self.most or not is_of_usual_size  # else the API has returned more to another query
         pages = len(reading.sizes)
         ends_full = len(set(reading.sizes)) == 1 and (pages > 1 or (is_full and is_of_usual_size))
         if held and is_long and is_most and (ends_full or records % A_ROUND_NUMBER == 0):
             msg = f"page {pages} ends the window, but the API may return at most {records} records a query"
-            raise PerhapsMissingError(msg)
+            raise OddPagesError(msg, is_chance=True)
 
 
 def fallback(reading: Reading, error: Exception, full: FullPage) -> tuple[str, list[Reading]]:

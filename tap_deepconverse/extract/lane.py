@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tap_deepconverse.api.errors import describe
 from tap_deepconverse.api.redact import name_of
-from tap_deepconverse.extract.fallback import FullPage, PerhapsMissingError, fallback
+from tap_deepconverse.extract.fallback import FullPage, fallback
 from tap_deepconverse.extract.plan import MOST_AHEAD
 from tap_deepconverse.extract.span import BotSpan
 from tap_deepconverse.extract.window import Reading
@@ -107,7 +107,7 @@ class Lane:
     def put(self, reading: Reading, page: Page, at_once: int) -> None:
         """Take a page, which waits to be emitted; or let its window be cut.
 
-        `at_once` requests of the stream were in flight together with this one. Raises `MissingRecordsError` if the page
+        `at_once` requests of the stream were in flight together with this one. Raises `OddPagesError` if the page
         comes as the last of its window, but cannot be.
         """
         reading.sizes.append(len(page.data))
@@ -140,7 +140,7 @@ class Lane:
         self.open.remove(reading)
         self.span.planner.read_again(*instead)
         level = logging.DEBUG
-        if how not in self._logged and not isinstance(error, PerhapsMissingError):
+        if how not in self._logged and not getattr(error, "is_chance", False):
             level = logging.WARNING
             self._logged.add(how)
         self._logger.log(level, "%s: %s; reading %s again %s", self.name, describe(error), reading.window, how)

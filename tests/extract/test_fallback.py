@@ -15,7 +15,7 @@ from tap_deepconverse.api.errors import (
     MayBeTooLargeError,
     PageTooLargeError,
 )
-from tap_deepconverse.extract.fallback import EndlessPagesError, FullPage, MissingRecordsError
+from tap_deepconverse.extract.fallback import FullPage, OddPagesError
 from tap_deepconverse.extract.window import Reading, Window
 from tap_deepconverse.records.page import Page
 from tests.extract.test_lane import START, Fault, FaultyApi, lane_of, read
@@ -24,7 +24,7 @@ from tests.simulation import DAY, NOW, times_of
 TOO_LARGE = PageTooLargeError("too large", "413")
 PERHAPS = MayBeTooLargeError("perhaps", TEMPORARY)
 EXPIRED = CursorRejectedError("expired", "400")
-ENDLESS = EndlessPagesError("endless")
+ENDLESS = OddPagesError("endless")
 JUST_DATA = frozenset({"data"})
 
 few_and_many_at_once = pytest.mark.parametrize("most_at_once", [1, 16])
@@ -138,7 +138,7 @@ def test_a_full_last_page_is_the_end_if_another_query_has_returned_more(earlier:
         for size in sizes:
             reading.sizes.append(size)
             page = Page([msgspec.Raw(b"{}")] * size, "more" if len(reading.sizes) < len(sizes) else None)
-            with nullcontext() if is_end or reading.sizes != [1000, 1000] else pytest.raises(MissingRecordsError):
+            with nullcontext() if is_end or reading.sizes != [1000, 1000] else pytest.raises(OddPagesError):
                 full.take(page, reading)
 
 
