@@ -90,7 +90,7 @@ SETTINGS = (
     ),
     _whole_number("page_size", 1000, 1, 1000, "Records per request. The API's maximum is 1000."),
     _whole_number(
-        "window_days", 30, 1, None, "Longest window to request, in days. Long silence takes one request per window."
+        "window_days", 30, 1, None, "Longest window to request, in days. Long silence takes a request for each."
     ),
     _whole_number("lookback_days", 3, 0, None, "Days before the bookmark at which a run begins, to find late changes."),
     Setting(
