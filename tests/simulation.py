@@ -48,7 +48,8 @@ SHAPES: dict[str, Callable[[float, float], float]] = {
 """How busy a moment is, from 0 to 1, by its seconds since the epoch and its place in the span, from 0 to 1."""
 
 
-def times_of(records: int, days: float, kind: str = "rhythm", seed: int = 1, end: int = NOW) -> list[int]:
+@cache
+def times_of(records: int, days: float, kind: str = "rhythm", seed: int = 1, end: int = NOW) -> Sequence[int]:
     """Make up when records were made, in order of time."""
     chance = random.Random(f"{records} {kind} {seed}")
     start = end - int(days * DAY)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
 
 import msgspec
 import pytest
@@ -28,11 +27,6 @@ ENDLESS = OddPagesError("endless")
 JUST_DATA = frozenset({"data"})
 
 few_and_many_at_once = pytest.mark.parametrize("most_at_once", [1, 16])
-
-
-@cache
-def times(records: int = 20_000) -> list[int]:
-    return times_of(records, 30)
 
 
 def when(condition: Callable[[Reading, int, Page], bool], then: Exception | Callable[[Page], Page]) -> Fault:
@@ -88,7 +82,7 @@ WHOLE: dict[str, Fault] = {
 @few_and_many_at_once
 @pytest.mark.parametrize("what", WHOLE)
 def test_it_is_read_whole_in_another_way(what: str, most_at_once: int) -> None:
-    api = FaultyApi(times(300 if "all" in what else 20_000), fault=WHOLE[what])
+    api = FaultyApi(times_of(300 if "all" in what else 20_000, 30), fault=WHOLE[what])
     lane = lane_of(api)
     taken = read([lane], most_at_once=most_at_once)
     assert (lane.failure, lane.span.until) == (None, NOW)
@@ -100,7 +94,7 @@ def test_it_is_read_whole_in_another_way(what: str, most_at_once: int) -> None:
     ("records", "error", "requests"), [(20_000, ENDLESS, 400), (0, ENDLESS, 100), (0, EXPIRED, 100)], ids=str
 )
 def test_where_there_is_no_other_way_it_is_an_error_soon(records: int, error: Exception, requests: int) -> None:
-    api = FaultyApi(times(records), fault=both(more, when(lambda _, number, __: number > 1, error)))
+    api = FaultyApi(times_of(records, 30), fault=both(more, when(lambda _, number, __: number > 1, error)))
     assert error_of(api).startswith(f"{error}, in the window from ")
     assert api.requests <= requests
 
@@ -113,7 +107,7 @@ def test_a_record_that_is_too_large_by_itself_is_an_error() -> None:
 
 
 def test_an_outage_is_waited_for_once_a_smaller_page_fails_too() -> None:
-    api = FaultyApi(times(), fault=when(lambda read, _, __: not read.is_patient, PERHAPS))
+    api = FaultyApi(times_of(20_000, 30), fault=when(lambda read, _, __: not read.is_patient, PERHAPS))
     api.fault = both(api.fault, when(lambda *_: True, APIError("out", TEMPORARY)))
     assert error_of(api) == "out"
     assert [(read.page_size, read.is_patient) for read in api.reads] == [(1000, False), (500, False), (500, True)]
@@ -122,7 +116,7 @@ def test_an_outage_is_waited_for_once_a_smaller_page_fails_too() -> None:
 def test_where_other_pages_come_it_is_the_size_of_the_page() -> None:
     at = NOW - 10 * DAY
     is_large = lambda read, _, __: read.page_size > 100 and read.window.start < at < read.window.end  # noqa: E731
-    api = FaultyApi(times(), fault=when(is_large, PERHAPS))
+    api = FaultyApi(times_of(20_000, 30), fault=when(is_large, PERHAPS))
     lane = lane_of(api)
     read([lane])
     assert (lane.failure, lane.span.until) == (None, NOW)
@@ -145,6 +139,6 @@ def test_a_full_last_page_is_the_end_if_another_query_has_returned_more(earlier:
 def test_pages_that_come_short_do_not_make_all_others_shorter() -> None:
     """An API that drops records after it has cut its pages."""
     half: Fault = lambda _, __, page: replace(page, data=page.data[: len(page.data) // 2]) if page.cursor else page  # noqa: E731
-    api = FaultyApi(times(60_000), fault=half)
+    api = FaultyApi(times_of(60_000, 30), fault=half)
     read([lane_of(api)])
     assert {read.page_size for read in api.reads} == {1000}
