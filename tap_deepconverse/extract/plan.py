@@ -106,7 +106,7 @@ class Planner:
         is_guess = reading.expected < SILENCE
         held = GUESSED_PAGES * reading.page_size / page_size if is_guess else 2.0 * len(reading.sizes)
         self.forecast.learn(reading.window, held * page_size)
-        number = max(4, math.ceil(min(2 * in_flight, held)))
+        number = max(4, math.ceil(min(held, max(2 * in_flight, held / 2))))
         most = 2 * MOST_PAGES if is_guess else reading.most_pages
         why = f"a part of {reading.window}, which holds more than expected"
         part = replace(reading, expected=held / number, most_pages=most, why=why)
