@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 from sandbox.archive import DAY, Archive
 from sandbox.server import Behaviour, Sandbox
 from tests.leaks import leaks
-from tests.warehouses import database, in_csv, in_duckdb, in_jsonl, in_postgres, new_databases
+from tests.warehouses import database, in_csv, in_duckdb, in_jsonl, in_postgres, new_databases, output_folder
 
-__all__ = ["database", "in_csv", "in_duckdb", "in_jsonl", "in_postgres", "new_databases"]
+__all__ = ["database", "in_csv", "in_duckdb", "in_jsonl", "in_postgres", "new_databases", "output_folder"]
 
 # No test depends on how fast the machine is; `fuzz` tries more than these few.
 settings.register_profile("any machine", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])

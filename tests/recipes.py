@@ -12,11 +12,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -80,7 +80,7 @@ class Folder:
 
     path: Path
     url: str
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     programs: list[Path] = field(default_factory=list)
 
     def run(self, command: str) -> tuple[int, str]:
@@ -157,10 +157,11 @@ def two_bots() -> Archive:
     return archive
 
 
-def states(project: Folder) -> set[str]:
-    """The names of the states that a Meltano project keeps."""
+def states(project: Folder) -> dict[str, Any]:
+    """The states that a Meltano project keeps, by their names."""
     with closing(sqlite3.connect(project.path / ".meltano" / "meltano.db")) as database:
-        return {name for (name,) in database.execute("SELECT state_id FROM state")}
+        rows = database.execute("SELECT state_id, completed_state FROM state")
+        return {name: json.loads(completed)["singer_state"] for name, completed in rows}
 
 
 def bots_read_from(sandbox: Sandbox, day: str) -> set[str]:
@@ -178,13 +179,15 @@ def columns_of(loader: str) -> dict[str, str]:
     return {name: cell for name, cell in cells.items() if cell}
 
 
-def new_project(path: Path, url: str, bots: list[str] | None = None, **variables: str) -> Folder:
+def new_project(path: Path, url: str, *bots: str, **variables: str) -> Folder:
     """Make a Meltano project of this repository's `meltano.yml`, whose plugins are installed already."""
-    (path / ".meltano").mkdir(parents=True)
+    if bots:
+        variables["TAP_DEEPCONVERSE_BOT_NAMES"] = json.dumps(bots)
+    (path / ".meltano").mkdir()
     for plugins in ("extractors", "loaders"):
         (path / ".meltano" / plugins).symlink_to(ROOT / ".meltano" / plugins)
     (path / "meltano.yml").write_text((ROOT / "meltano.yml").read_text())
-    return Folder(path, url, {**({"TAP_DEEPCONVERSE_BOT_NAMES": json.dumps(bots)} if bots else {}), **variables})
+    return Folder(path, url, variables)
 
 
 def table(heading: str) -> list[list[str]]:

@@ -33,7 +33,7 @@ EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL_
 @pytest.fixture
 def project(serve: Serve, tmp_path: Path) -> Folder:
     _, url = serve()
-    project = new_project(tmp_path / "project", url, ["bot"])
+    project = new_project(tmp_path, url, "bot")
     path = project.path / "meltano.yml"
     declared = yaml.safe_load(path.read_text())
     declared["plugins"]["extractors"] += [
@@ -90,7 +90,7 @@ def test_what_an_environment_excludes_beside_an_older_catalog(
             entry["metadata"] += [{"breadcrumb": ["properties", name], "metadata": {"selected": False}}]
         email = ["properties", "metadata", "properties", "browser_userMeta"]
         entry["metadata"] += [{"breadcrumb": email, "metadata": {"selected": False}}]
-    project.variables = {**project.variables, "TAP_CHILD__CATALOG": str(write_json(catalog, "catalog.json"))}
+    project.variables["TAP_CHILD__CATALOG"] = str(write_json(catalog, "catalog.json"))
     status, output = invoke(project, "tap-child", "excludes")
     log = capsys.readouterr().err
     assert status == 0, log

@@ -22,7 +22,7 @@ from tests.recipes import (
     two_bots,
 )
 from tests.support import ROOT, config_for, table_cells
-from tests.warehouses import LOADERS, Warehouse, defaults, program
+from tests.warehouses import Warehouse, program
 
 
 @pytest.fixture
@@ -30,33 +30,9 @@ def archive() -> Archive:
     return two_bots()
 
 
-@pytest.mark.parametrize("loader", ["JSONL", "CSV", "DuckDB"])
-def test_load_into(serve: Serve, tmp_path: Path, request: pytest.FixtureRequest, loader: str) -> None:
-    into: Warehouse = request.getfixturevalue(f"in_{loader.lower()}")
-    program(into.target)
-    sandbox, url = serve()
-    project = new_project(tmp_path / "project", url, BOTS)
-    project.follow(f"Load into {loader}")
-    for path in (project.path / "output").iterdir():
-        path.rename(tmp_path / path.name)
-    assert into.wrong_rows(sandbox) == []
-
-
-def test_into_what_cannot_hold_objects(serve: Serve, tmp_path: Path, in_csv: Warehouse) -> None:
-    program(in_csv.target)
-    sandbox, url = serve()
-    plain = {"TARGET_CSV_FLATTENING_ENABLED": "false"}
-    project = new_project(tmp_path / "project", url, BOTS, **plain)
-    project.follow("Load into what cannot hold objects")
-    for path in (project.path / "output").iterdir():
-        path.rename(tmp_path / path.name)
-    assert in_csv.wrong_rows(sandbox) == []
-
-
 def test_into_what_has_rules_of_its_own(serve: Serve, tmp_path: Path, archive: Archive) -> None:
-    program("target-jsonl")
     _, url = serve()
-    project = new_project(tmp_path / "project", url, BOTS)
+    project = new_project(tmp_path, url, *BOTS)
     project.follow("Load into what has rules of its own")
     assert project.run("meltano invoke tap-deepconverse > messages.jsonl")[0] == 0
     messages = [json.loads(line) for line in (project.path / "messages.jsonl").read_text().splitlines()]
@@ -73,30 +49,37 @@ def test_into_what_has_rules_of_its_own(serve: Serve, tmp_path: Path, archive: A
     assert not any("$schema" in entry["schema"] for entry in without["streams"])
 
 
-def test_fewer_fields_on_one_of_several_machines(
-    serve: Serve, tmp_path: Path, archive: Archive, in_jsonl: Warehouse
+def test_fewer_fields_with_other_types_on_one_of_several_machines(
+    serve: Serve, tmp_path: Path, archive: Archive, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    program(in_jsonl.target)
+    conversations = archive.conversations["r3-218210"]
+    for conversation in conversations.values():
+        conversation["csat"] = "4"
     sandbox, url = serve()
-    project = new_project(tmp_path / "project", url)
+    types = {"csat": {"type": ["integer", "null"]}, "metadata": {"type": ["string", "null"]}}
+    project = new_project(tmp_path, url, TAP_DEEPCONVERSE__SCHEMA=json.dumps({"conversations": types}))
     project.follow("Choose bots, streams and fields")
     project.follow("Share bots out over several machines")
-    (written,) = (project.path / "output").iterdir()
-    written.rename(tmp_path / "conversations.jsonl")
-    rows = in_jsonl.rows("conversations")
-    assert rows.keys() == archive.conversations["r3-218210"].keys()
-    assert all("locale" not in row and {"_id", "lastactionat", "tags"} <= row.keys() for row in rows.values())
-    assert leaks(json.dumps([row["metadata"] for row in rows.values()], default=str)) == set()
-    assert all(row["metadata"]["__sys_channel"] == "web" for row in rows.values())
+    log = capsys.readouterr().err
+    assert "Beginning sync of 'conversations'" in log
+    assert "METRIC" not in log
+    written = [json.loads(line) for line in (tmp_path / "output/conversations.jsonl").read_text().splitlines()]
+    assert {row["_id"] for row in written} == conversations.keys()
+    for row in written:
+        assert {"_id", "lastActionAt", "tags"} <= row.keys()
+        assert "locale" not in row
+        assert row["csat"] == 4
+        assert json.loads(row["metadata"])["__sys_channel"] == "web"
+    assert leaks(json.dumps([row["metadata"] for row in written])) == set()
     assert {query["endpoint"] for query in sandbox.requests} == {"conversations"}
-    assert states(project) == {"dev:tap-deepconverse-to-target-jsonl:machine-2"}
+    assert states(project).keys() == {"dev:tap-deepconverse-to-target-jsonl:machine-2"}
 
 
 def test_without_meltano(serve: Serve, tmp_path: Path, write_json: WriteJson, in_jsonl: Warehouse) -> None:
     """The state is kept whatever happens: a bot that fails, a target that dies."""
     sandbox, url = serve()
     folder = Folder(tmp_path, url, programs=[program("target-jsonl").parent])
-    write_json({**defaults(LOADERS["target-jsonl"]), "destination_path": str(tmp_path)}, "target.json")
+    write_json(in_jsonl.settings, "target.json")
     write_json(config_for(url, *BOTS, start_date=START))
     state = tmp_path / "state.json"
     folder.follow("Run without Meltano, with cron")

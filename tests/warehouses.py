@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -64,14 +64,18 @@ def query_duckdb(path: Path, *statements: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Warehouse:
-    """A target: its name, its settings, and how to read a table of it."""
+    """A target: its name, its settings, how to read a table of it, and the variables that tell Meltano where it is."""
 
     target: str
     settings: dict[str, Any]
     rows: Callable[[str], Rows]
+    variables: dict[str, str] = field(default_factory=dict)
 
-    def load(self, source: Path, state: Path | None = None) -> Path:
-        """Run the tap, and load what it has written; gives a file with the state that the target confirms."""
+    def __post_init__(self) -> None:
+        program(self.target)
+
+    def load(self, source: Path, state: Path | None = None) -> None:
+        """Run the tap, and load what it has written."""
         folder = source.parent
         settings, messages, log = folder / f"{self.target}.json", folder / "messages", folder / "log"
         settings.write_text(json.dumps(self.settings))
@@ -88,9 +92,6 @@ class Warehouse:
         assert loaded.returncode == 0
         for path in (messages, log):
             path.unlink()
-        confirmed = folder / "state.json"
-        confirmed.write_text(loaded.stdout.splitlines()[-1])
-        return confirmed
 
     def wrong_rows(self, sandbox: Sandbox) -> list[str]:
         """Where it differs from the source, with what is undocumented or no object where the tap puts it."""
@@ -111,34 +112,41 @@ def defaults(loader: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def in_jsonl(tmp_path: Path) -> Warehouse:
+def output_folder(tmp_path: Path) -> Path:
+    """Where the recipes of `docs/recipes.md` write files."""
+    path = tmp_path / "output"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def in_jsonl(output_folder: Path) -> Warehouse:
     def rows(stream: str) -> Rows:
-        lines = (tmp_path / f"{stream}.jsonl").read_text().splitlines()
+        lines = (output_folder / f"{stream}.jsonl").read_text().splitlines()
         return received_rows(map(json.loads, lines), appended=True)
 
-    settings = {**defaults(LOADERS["target-jsonl"]), "destination_path": str(tmp_path)}
+    settings = {**defaults(LOADERS["target-jsonl"]), "destination_path": str(output_folder)}
     return Warehouse("target-jsonl", settings, rows)
 
 
 @pytest.fixture
-def in_csv(tmp_path: Path) -> Warehouse:
+def in_csv(output_folder: Path) -> Warehouse:
     """Each run writes files of its own, and a cell without anything is a null."""
 
     def rows(stream: str) -> Rows:
         found = []
-        for path in sorted(tmp_path.glob(f"{stream}-*.csv")):
+        for path in sorted(output_folder.glob(f"{stream}-*.csv")):
             with path.open(newline="") as file:
                 found += [{name: cell or None for name, cell in row.items()} for row in csv.DictReader(file)]
         return received_rows(found, appended=True)
 
-    settings = {**defaults(LOADERS["target-csv"]), "output_path": str(tmp_path)}
+    settings = {**defaults(LOADERS["target-csv"]), "output_path": str(output_folder)}
     return Warehouse("target-csv", settings, rows)
 
 
 @pytest.fixture
-def in_duckdb(tmp_path: Path) -> Warehouse:
-    path = tmp_path / "warehouse.duckdb"
-    program("target-duckdb")
+def in_duckdb(output_folder: Path) -> Warehouse:
+    path = output_folder / "warehouse.duckdb"
 
     def rows(stream: str) -> Rows:
         return received_rows(query_duckdb(path, f"SELECT * FROM {SCHEMA}.{stream}"))  # noqa: S608
@@ -163,4 +171,5 @@ def database(new_databases: Iterator[Database]) -> Database:
 @pytest.fixture
 def in_postgres(database: Database) -> Warehouse:
     settings = {**defaults(LOADERS["target-postgres"]), "sqlalchemy_url": database.sqlalchemy_url}
-    return Warehouse("target-postgres", settings, lambda stream: warehouse_rows(database, stream))
+    variables = {"TARGET_POSTGRES_SQLALCHEMY_URL": database.sqlalchemy_url, "DATABASE_URL": database.uri}
+    return Warehouse("target-postgres", settings, lambda stream: warehouse_rows(database, stream), variables)
