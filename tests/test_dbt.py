@@ -160,7 +160,7 @@ DOCTORED = {
 """Statements that make the models wrong, and the dbt tests that find it."""
 
 
-def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tmp_path: Path, folder: Path) -> None:
+def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, folder: Path) -> None:
     """With other variables; a missing table is said, and dbt's tests find what is wrong."""
     sandbox, url = serve(times="seconds")
     variables: dict[str, Any] = {
@@ -171,9 +171,10 @@ def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tm
         "deepconverse_metadata_columns": {"cart_value": "cartValue", "plan": "browser_userMeta.plan"},
         "deepconverse_include_drafts": True,
     }
-    output = models.in_duckdb(tmp_path / "warehouse.duckdb")
-    nothing = models.in_duckdb(tmp_path / "nothing.duckdb")
-    done = models.run_dbt(nothing, folder, "run", "--select", "stg_deepconverse__messages", **variables)
+    path = Path(in_duckdb.settings["filepath"])
+    output = models.in_duckdb(path)
+    query_duckdb(path, "SELECT 1")  # which makes it, in the version that the loader can read
+    done = models.run_dbt(output, folder, "run", "--select", "stg_deepconverse__messages", **variables)
     assert done.returncode == 1
     assert "There is no table" in done.stdout
     assert "deepconverse_schema" in done.stdout
@@ -182,7 +183,6 @@ def test_in_duckdb(serve: Serve, in_duckdb: Warehouse, write_json: WriteJson, tm
     in_duckdb.load(config)
     go_on(sandbox.archive)
     in_duckdb.load(config)
-    path = tmp_path / "warehouse.duckdb"
     results = built(models.run_dbt(output, folder, "build", **variables), folder)
     assert results["warn"] == WARNINGS
     compare(
