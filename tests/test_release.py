@@ -91,7 +91,8 @@ def test_meltano_adds_installs_and_runs_the_plugin(built: Path, tmp_path: Path, 
     definition = re.sub("(?m)^pip_url: .*$", f"pip_url: --no-deps {wheel}", plugin.PLUGIN.read_text(), count=1)
     (tmp_path / "plugin.yml").write_text(definition)
 
-    run(meltano, "init", project, cwd=tmp_path)
+    project.mkdir()
+    (project / "meltano.yml").write_text("version: 1\n")
     run(
         *(meltano, "add", "--plugin-type", "extractor", "tap-deepconverse", "--from-ref", tmp_path / "plugin.yml"),
         cwd=project,
