@@ -33,7 +33,7 @@ psql: $(ENVIRONMENT)  ## Open a shell on the demo's database
 # Hundreds of processes are started, so Python writes bytecode whatever the environment says.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(PLUGINS) $(MODELS)  ## Run the tests
-	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal
+	$(BIN)/pytest --numprocesses=$(WORKERS) --maxschedchunk=1
 
 bench: $(PLUGINS) benchmarks/.venv/ready  ## Measure the tap and its alternatives (half an hour or more; ROUNDS=3 is quicker)
 	$(BIN)/python -m benchmarks $(if $(ROUNDS),--rounds=$(ROUNDS))

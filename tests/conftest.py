@@ -20,8 +20,17 @@ settings.load_profile("any machine")
 
 LOGS = {"log", "stderr"}
 
+SLOWEST = ["test_recipes_postgres.py", "test_dbt.py", "test_end_to_end.py", "test_reports.py", "test_plan.py"]
+SLOWEST += ["test_incremental.py", "test_masks.py", "test_release.py", "test_recipes.py"]
+
 NOW = 1_790_000_000_000
 """A moment in the year 2026, in Unix milliseconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slowest begin, so that no worker ends long after the others."""
+    order = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.hookimpl(wrapper=True)

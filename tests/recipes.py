@@ -174,7 +174,7 @@ def bots_read_from(sandbox: Sandbox, day: str) -> set[str]:
 
 def columns_of(loader: str) -> dict[str, str]:
     """What the table of columns says of a loader: by a column's name, what becomes of it."""
-    head, _, *rows = table("What each loader makes of the columns")
+    head, _, *rows = table_cells(sections()["What each loader makes of the columns"])
     cells = {row[0].strip("`"): row[head.index(loader)] for row in rows}
     return {name: cell for name, cell in cells.items() if cell}
 
@@ -188,8 +188,3 @@ def new_project(path: Path, url: str, *bots: str, **variables: str) -> Folder:
         (path / ".meltano" / plugins).symlink_to(ROOT / ".meltano" / plugins)
     (path / "meltano.yml").write_text((ROOT / "meltano.yml").read_text())
     return Folder(path, url, variables)
-
-
-def table(heading: str) -> list[list[str]]:
-    """The rows of a recipe's table, as lists of their cells."""
-    return table_cells(sections()[heading])

@@ -1,5 +1,6 @@
-"""README, `meltano.yml`, `plugin.yml` and the tap say the same of every setting and stream."""
+"""What the documents say of settings, streams, versions and files is so, and every link leads somewhere."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,11 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.archive import DAY, Archive
 from tap_deepconverse import settings
 from tap_deepconverse.tap import TapDeepConverse
-from tests.support import ROOT, section
+from tests.conftest import NOW, Serve, WriteJson
+from tests.leaks import leaks
+from tests.support import ROOT, command, config_for, section
 
 README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 MELTANO = yaml.safe_load((ROOT / "meltano.yml").read_text())
 (EXTRACTOR,) = MELTANO["plugins"]["extractors"]
 CI = ROOT / ".github/workflows/ci.yml"
@@ -22,6 +27,9 @@ SETTINGS: dict[str, Any] = TAP.config_jsonschema["properties"]
 OWN_SETTINGS = [setting.name for setting in settings.SETTINGS]
 REQUIRED: list[str] = TAP.config_jsonschema["required"]
 FIGURE = r"\b\d+(?:\.\d+)? MB|\b\d+\.\d+ s\b"
+CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"""\]\(\s*<?([^)\s>]+)|^\[[^\]]+\]:\s*(\S+)|(?:href|src|srcset)=["']([^"']+)""", re.MULTILINE)
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("dbt/*.md"), *ROOT.glob("benchmarks/*.md")]
 KINDS = {"date-time": "date_iso8601", "array of strings": "array"}
 
 
@@ -127,3 +135,59 @@ def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:
 
 def figures_in(text: str) -> set[str]:
     return set(re.findall(FIGURE, text))
+
+
+def anchors_of(text: str) -> set[str]:
+    """The names that GitHub gives to headings."""
+    headings = re.findall(r"^#+ +(.+?) *$", text, re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for found in LINK.findall(CODE.sub("", page.read_text())):
+        link = "".join(found)
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name if name else page).resolve()
+        if re.match(r"[a-z]+:", link):
+            continue
+        is_there = target.exists() and target.is_relative_to(ROOT)
+        if not is_there or (anchor and target.suffix == ".md" and anchor not in anchors_of(target.read_text())):
+            broken.append(link)
+    assert broken == []
+
+
+def block(heading: str, language: str) -> str:
+    (text,) = re.findall(rf"```{language}\n(.*?)```", section(OPERATIONS, heading), re.DOTALL)
+    return str(text)
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_structured_logs_are_json_without_data(
+    serve: Serve, archive: Archive, write_json: WriteJson, tmp_path: Path, level: str
+) -> None:
+    archive.add_bot("bot", 30, NOW - 10 * DAY, NOW)
+    _, url = serve()
+    config = tmp_path / "logging.yaml"
+    config.write_text(block("Structured logs", "yaml").replace("level: INFO", f"level: {level}"))
+    done = command("--config", write_json(config_for(url, "bot", "wrong")), env={"SINGER_SDK_LOG_CONFIG": str(config)})
+    lines = [json.loads(line) for line in done.log.splitlines()]
+    assert any("Bot 'wrong', stream 'messages'" in line["message"] for line in lines)
+    assert leaks(done.log) == set()
+
+
+def test_the_state_that_is_shown_is_one_that_a_run_goes_on_from(
+    serve: Serve, archive: Archive, write_json: WriteJson
+) -> None:
+    state = json.loads(block("State", "json"))
+    (partition,) = state["bookmarks"]["conversations"]["partitions"]
+    bot_name = partition["context"]["bot_name"]
+    archive.add_bot(bot_name, 30, NOW - 10 * DAY, NOW)
+    _, url = serve()
+    settings = config_for(url, bot_name, start_date="2026-01-01T00:00:00Z")
+    done = command("--config", write_json(settings), "--state", write_json(state, "state.json"))
+    assert done.status == 0
+    assert "records from 2026-03-06 10:04" in done.log  # the lookback before what is complete
+    assert "WARNING" not in done.log

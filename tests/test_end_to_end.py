@@ -13,9 +13,11 @@ import yaml
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import STREAMS
+from sandbox.postgres import Database
 from tests.conftest import Serve, WriteJson
 from tests.leaks import leaks
 from tests.recipes import START, new_project, states
+from tests.soak import Soak
 from tests.support import ROOT, config_for, sync
 from tests.warehouses import DUCKDB, UNDOCUMENTED, Warehouse
 
@@ -139,3 +141,12 @@ def test_the_masking_of_the_docs_as_it_is_written(
     assert conversations[without_metadata["_id"]]["customer"] is conversations[without_email["_id"]]["customer"] is None
     assert rows["messages"].keys() == archive.messages["bot"].keys()
     assert leaks(json.dumps(rows, default=str)) == set()
+
+
+def test_a_short_soak_leaves_source_and_target_equal(tmp_path: Path, database: Database) -> None:
+    """What `make soak` does for half an hour."""
+    soak = Soak(1, tmp_path, database, {"busy": 80, "small": 20, "single": 1, "silent": 0})
+    soak.run(seconds=2)
+    assert soak.wrong == []
+    assert soak.syncs["complete"]
+    assert soak.faults.broken

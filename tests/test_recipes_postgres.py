@@ -2,11 +2,10 @@
 
 import os
 import signal
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from flask import Response
 
 from sandbox import postgres
@@ -15,12 +14,10 @@ from sandbox.contract import STREAMS
 from sandbox.demo import SCHEMA
 from sandbox.faults import asked
 from sandbox.postgres import Database
-from sandbox.server import Sandbox
 from tests.conftest import Serve, WriteJson
 from tests.recipes import (
     BOTS,
     START,
-    Folder,
     block_of_file,
     blocks,
     bots_read_from,
@@ -46,25 +43,13 @@ MARCH_2024 = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp()) * 1000
 
 @dataclass
 class Pipeline:
-    """A source, a project, and the database that the project loads into."""
+    """A source, and the database that it is loaded into."""
 
-    sandbox: Sandbox
-    project: Folder
-    warehouse: Warehouse
+    archive: Archive
     database: Database
-    write_json: WriteJson
-    now: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.now = self.archive.lived_until
-
-    @property
-    def archive(self) -> Archive:
-        return self.sandbox.archive
-
-    def load(self, start_date: str) -> None:
-        """Load one bot without a state, so that all from the start date on is read."""
-        self.warehouse.load(self.write_json(config_for(self.project.url, BOT, start_date=start_date)))
 
     def converse(self, began_days_ago: int, ended_days_ago: int) -> Record:
         """Hold a conversation, whose one message is at its end."""
@@ -84,35 +69,30 @@ class Pipeline:
         for conversation in conversations:
             del self.archive.conversations[BOT][conversation["_id"]]
 
-    def extracted_before(self, moment: datetime) -> set[str]:
-        query = f"SELECT _id FROM deepconverse.conversations WHERE _sdc_extracted_at < '{moment.replace(tzinfo=None)}'"  # noqa: S608
+    def ids(self, stream: str, where: str) -> set[str]:
+        query = f"SELECT _id FROM {SCHEMA}.{stream} WHERE {where}"  # noqa: S608
         return {row["_id"] for row in self.database.execute(query)}
 
     def flagged(self, stream: str) -> set[str]:
-        query = f"SELECT _id FROM deepconverse.{stream} WHERE _sdc_deleted_at IS NOT NULL"  # noqa: S608
-        return {row["_id"] for row in self.database.execute(query)}
+        return self.ids(stream, "_sdc_deleted_at IS NOT NULL")
 
 
-@pytest.fixture
-def pipeline(
+def test_hourly_a_backfill_and_nightly(
     serve: Serve, tmp_path: Path, in_postgres: Warehouse, database: Database, write_json: WriteJson
-) -> Pipeline:
+) -> None:
+    """Each recipe finds the database and the state as the one before has left them, to save time."""
     sandbox, url = serve(two_bots())
+    archive = sandbox.archive
     project = new_project(tmp_path, url, *BOTS, **in_postgres.variables)
     project.programs = [postgres.programs()]
-    return Pipeline(sandbox, project, in_postgres, database, write_json)
-
-
-def test_hourly_a_backfill_and_nightly(pipeline: Pipeline) -> None:
-    """Each recipe finds the database and the state as the one before has left them, to save time."""
-    project, sandbox, archive = pipeline.project, pipeline.sandbox, pipeline.archive
+    pipeline = Pipeline(archive, database)
     long_ended = pipeline.converse(began_days_ago=50, ended_days_ago=49)
     began_before = pipeline.converse(began_days_ago=40, ended_days_ago=5)
     in_reach = pipeline.converse(began_days_ago=8, ended_days_ago=5)
     scrubbed = pipeline.converse(began_days_ago=20, ended_days_ago=19)
     went_on = pipeline.converse(began_days_ago=15, ended_days_ago=4)
     project.follow("Run every hour")
-    assert pipeline.warehouse.wrong_rows(sandbox) == []
+    assert in_postgres.wrong_rows(sandbox) == []
     columns = pipeline.database.execute(COLUMNS)
     found = {column["name"]: f"`{column['quoted']}` {column['type']}" for column in columns}
     assert found.items() >= columns_of("PostgreSQL").items()
@@ -120,7 +100,7 @@ def test_hourly_a_backfill_and_nightly(pipeline: Pipeline) -> None:
 
     in_march = [archive.hold_conversation(BOT, MARCH_2024 + day * DAY, pipeline.now) for day in range(1, 31)]
     project.follow("Backfill a fixed span")
-    assert pipeline.warehouse.wrong_rows(sandbox) == []
+    assert in_postgres.wrong_rows(sandbox) == []
     assert bots_read_from(sandbox, "2024-03-01") == {*BOTS}
     assert states(project).keys() == {STATE}
 
@@ -132,11 +112,26 @@ def test_hourly_a_backfill_and_nightly(pipeline: Pipeline) -> None:
     assert bots_read_from(sandbox, START) == set()  # the job and `meltano run` have one state
     assert pipeline.flagged("conversations") == {in_reach["_id"]}
     assert pipeline.flagged("messages") == lost
-    row = pipeline.warehouse.rows("conversations")[scrubbed["_id"]]
+    row = in_postgres.rows("conversations")[scrubbed["_id"]]
     assert row["metadata"]["browser_userMeta"]["email"] is None
 
+    # Only what is gone is flagged, also where the API selects by the start: not read again are conversations that began
+    # before the start date, though one went on after it, and those of another bot; one is back in the source.
     archive.conversations[BOT][in_reach["_id"]] = in_reach
-    flag_where_the_api_selects_by_start_time(pipeline, went_on)
+    sandbox.behaviour = replace(sandbox.behaviour, select_by="startTime")
+    began = datetime.now(UTC)
+    start = began - timedelta(days=10)
+    recent = [each for each in archive.conversations[BOT].values() if each["startTime"] > start.timestamp() * 1000]
+    gone = next(each for each in recent if each["lastActionAt"] < pipeline.now - 5 * DAY)
+    lost = pipeline.messages(gone) | pipeline.flagged("messages")
+    pipeline.forget(gone)
+    in_postgres.load(write_json(config_for(url, BOT, start_date=start.isoformat())))
+    arguments = f"--set=began={began.isoformat()} --set=days=30 --set=start_date={start.isoformat()} --file=deleted.sql"
+    assert project.run(f'psql "$DATABASE_URL" {arguments}')[0] == 0
+    before = pipeline.ids("conversations", f"_sdc_extracted_at < '{began.replace(tzinfo=None)}'")
+    assert before > {went_on["_id"], gone["_id"]}
+    assert pipeline.flagged("conversations") == {gone["_id"]}
+    assert pipeline.flagged("messages") == lost
 
 
 def test_a_backfill_of_years_that_is_stopped_goes_on_where_the_run_before_ended(
@@ -147,7 +142,7 @@ def test_a_backfill_of_years_that_is_stopped_goes_on_where_the_run_before_ended(
     sandbox, url = serve(archive)
     ((command, _),) = blocks("Fill several years")[1].commands
     project = new_project(tmp_path, url, BOT, **in_postgres.variables)
-    (project.path / "backfill.sh").write_text(block_of_file("backfill.sh").text)
+    (tmp_path / "backfill.sh").write_text(block_of_file("backfill.sh").text)
     stopped = project.start(command)
 
     def stop_in_the_second_run(answer: Response) -> Response:
@@ -164,25 +159,3 @@ def test_a_backfill_of_years_that_is_stopped_goes_on_where_the_run_before_ended(
     assert project.run(command)[0] == 0
     assert bots_read_from(sandbox, START) == set()
     assert in_postgres.wrong_rows(sandbox) == []
-
-
-def flag_where_the_api_selects_by_start_time(pipeline: Pipeline, went_on: Record) -> None:
-    """Nothing is flagged but what is gone.
-
-    Not read again are conversations that began before the start date, though one of them went on after it, and those
-    of another bot. One that is back in the source is not missing any more.
-    """
-    sandbox, archive = pipeline.sandbox, pipeline.archive
-    sandbox.behaviour = replace(sandbox.behaviour, select_by="startTime")
-    began = datetime.now(UTC)
-    start = began - timedelta(days=10)
-    recent = [each for each in archive.conversations[BOT].values() if each["startTime"] > start.timestamp() * 1000]
-    gone = next(each for each in recent if each["lastActionAt"] < pipeline.now - 5 * DAY)
-    lost = pipeline.messages(gone) | pipeline.flagged("messages")
-    pipeline.forget(gone)
-    pipeline.load(start.isoformat())
-    arguments = f"--set=began={began.isoformat()} --set=days=30 --set=start_date={start.isoformat()} --file=deleted.sql"
-    assert pipeline.project.run(f'psql "$DATABASE_URL" {arguments}')[0] == 0
-    assert pipeline.extracted_before(began) > {went_on["_id"], gone["_id"]}
-    assert pipeline.flagged("conversations") == {gone["_id"]}
-    assert pipeline.flagged("messages") == lost
