@@ -96,7 +96,7 @@ class Folder:
         environment = {
             **os.environ,
             "PATH": os.pathsep.join(map(str, folders)),
-            "MELTANO_AUTO_INSTALL": "false",
+            "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
             "TAP_DEEPCONVERSE_API_KEY": KEY,
             "TAP_DEEPCONVERSE_API_URL": self.url,
             "TAP_DEEPCONVERSE_START_DATE": START,

@@ -38,6 +38,7 @@ OFFLINE = {
     "UV_OFFLINE": "1",
     "UV_NO_CACHE": "1",
     "MELTANO_HUB_URL": "http://127.0.0.1:9",
+    "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
     "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
 }
 
