@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 import click
 
@@ -28,7 +27,7 @@ from sandbox.faults import Sometimes
 from sandbox.postgres import Database, server
 from sandbox.server import ORDERS, SELECT_BY, TIME_FORMATS, Behaviour, Sandbox
 from tests.leaks import leaks
-from tests.support import ROOT, TAP, Json, config_for
+from tests.support import ROOT, TAP, config_for
 
 TARGET = ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -38,12 +37,7 @@ BOTS = {"busy": 1000, "calm": 300, "small": 100, "single": 1, "silent": 0}
 
 
 class Soak:
-    """One source and one target, with chances of their own.
-
-    Attributes:
-        syncs: How the syncs ended, and how many ended so.
-        wrong: What is wrong in the target or in a log.
-    """
+    """One source and one target, with chances of their own."""
 
     def __init__(self, seed: int, folder: Path, warehouse: Database, bots: Mapping[str, int]) -> None:
         self.syncs: Counter[str] = Counter()
@@ -107,7 +101,7 @@ class Soak:
             )
             assert tap.stdout
             tap.stdout.close()
-            killed = ""
+            outcome = ""
             if kill_after is not None:
                 with suppress(subprocess.TimeoutExpired):
                     tap.wait(kill_after)
@@ -115,29 +109,22 @@ class Soak:
                 if victim.poll() is None:
                     how = self._random.choice(SIGNALS)
                     victim.send_signal(how)
-                    killed = f"{'tap' if victim is tap else 'target'} ended by {how.name}"
+                    outcome = f"{'tap' if victim is tap else 'target'} ended by {how.name}"
             tap.wait()
             target.wait()
-            self._keep_state(states)
+            states.seek(0)
+            for line in states:
+                with suppress(json.JSONDecodeError):  # what a target that is killed has not ended
+                    self._state.write_text(json.dumps(json.loads(line)))
             log.seek(0)
             said = log.read()
         self.wrong += [f"the log says {leak!r}" for leak in leaks(said)]
-        if killed:
-            outcome = killed
-        elif tap.returncode == 0 and target.returncode == 0:
-            outcome = "complete"
-        else:
+        if not outcome and (tap.returncode or target.returncode):
             outcome = "ended by an error"
             self.wrong += said.splitlines()[-3:]
+        outcome = outcome or "complete"
         self.syncs[outcome] += 1
         return outcome
-
-    def _keep_state(self, states: TextIO) -> None:
-        states.seek(0)
-        for line in states:
-            with suppress(json.JSONDecodeError):
-                state: Json = json.loads(line)
-                self._state.write_text(json.dumps(state))
 
 
 @click.command()
