@@ -113,7 +113,7 @@ $(PLUGINS): $(ENVIRONMENT) meltano.yml sandbox/duckdb.txt
 
 $(MODELS): dbt/requirements.txt | $(ENVIRONMENT)
 	@test -e $@ || rm -rf dbt/.venv
-	@echo "Installing dbt, for the models, into dbt/.venv: a quarter of a minute the first time ..."
+	@echo "Installing dbt, for the models, into dbt/.venv (left out under Python 3.14): a quarter of a minute ..."
 	@$(DBT_PYTHON) -m venv dbt/.venv
 	@if dbt/.venv/bin/$(PIP) --only-binary=:all: --requirement dbt/requirements.txt; then touch $@; else \
 		echo "dbt cannot be installed here, so the models are left out. Nothing else needs it."; fi

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "dbt"
 DBT = PACKAGE / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "dbt"
 SCHEMA = "analytics"
 NOT_INSTALLED = (
-    "dbt is not installed: dbt-core 1.11 does not start under Python 3.14 (make DBT_PYTHON=python3.13 names another)"
+    "dbt is not installed: dbt-core 1.11 does not start under Python 3.14 (try make demo DBT_PYTHON=python3.13)"
     if sys.version_info >= (3, 14)
     else "dbt is not installed: make sets it up in dbt/.venv"
 )

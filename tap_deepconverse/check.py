@@ -74,11 +74,12 @@ def check(streams: Sequence[ExportStream], version: str) -> tuple[str, list[str]
         (repr(line.bot_name)[1:-1], line.stream.name, line.newest, f"{line.slowest:.2f} s", line.result)
         for line in lines
     ]
-    facts = [("stream", "question", "answer")]
-    facts += [(stream, question, ", ".join(sorted(words))) for (stream, question), words in sorted(answers.items())]
+    facts = [(stream, question, ", ".join(sorted(words))) for (stream, question), words in sorted(answers.items())]
+    if facts:
+        facts.insert(0, ("stream", "question", "answer"))
     title = f"tap-deepconverse {version}, {_in_minutes(time.time())}"
     errors = [*(line.error for line in lines if line.error), *everyones]
-    return f"{title}\nkey accepted: {key}\n\n{_table(rows)}\n\n{_table(facts)}", errors
+    return f"{title}\nkey accepted: {key}\n\n{_table(rows)}\n\n{_table(facts)}".rstrip(), errors
 
 
 def _ask(line: Line, answers: Answers) -> str:

@@ -30,7 +30,7 @@ FIGURE = r"\b\d+(?:\.\d+)? MB|\b\d+\.\d+ s\b"
 CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"""\]\(\s*<?([^)\s>]+)|^\[[^\]]+\]:\s*(\S+)|(?:href|src|srcset)=["']([^"']+)""", re.MULTILINE)
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("dbt/*.md"), *ROOT.glob("benchmarks/*.md")]
-KINDS = {"date-time": "date_iso8601", "array of strings": "array"}
+KINDS = {"date-time": "string", "array of strings": "array"}
 
 
 def rows_under(heading: str) -> list[str]:

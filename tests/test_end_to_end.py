@@ -143,6 +143,16 @@ def test_the_masking_of_the_docs_as_it_is_written(
     assert leaks(json.dumps(rows, default=str)) == set()
 
 
+@pytest.mark.parametrize("written", ["2025-13-01", "03/04/2025"])
+def test_meltano_hands_over_a_date_as_it_is_written(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    _, url = serve()
+    project = new_project(tmp_path, url, "bot", TAP_DEEPCONVERSE_START_DATE=written)
+    assert project.run("meltano invoke tap-deepconverse")[0] != 0
+    assert "`start_date` must be a date from 1970 on, in ISO 8601" in capsys.readouterr().err
+
+
 def test_a_short_soak_leaves_source_and_target_equal(tmp_path: Path, database: Database) -> None:
     """What `make soak` does for half an hour."""
     soak = Soak(1, tmp_path, database, {"busy": 80, "small": 20, "single": 1, "silent": 0})

@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from sandbox.archive import Archive
+from sandbox.contract import STREAMS
 from tap_deepconverse.tap import TapDeepConverse
 from tests.conftest import Serve, WriteJson
 from tests.leaks import leaks
 from tests.recipes import Folder, new_project
 from tests.support import Output
+from tests.warehouses import Warehouse
 
 MASK = {
     "conversations": {"metadata": "__NULL__", "customer": "sha256(metadata['browser_userMeta']['email'])"},
@@ -75,6 +77,18 @@ def test_a_mask_as_meltano_hands_it_over_masks_or_the_run_fails(
     assert len(conversations) == len(archive.conversations["bot"])
     assert {len(record["conversationId"]) for record in messages} == {64}
     assert leaks(json.dumps(output.messages)) == set()
+
+
+def test_the_masks_of_an_environment_reach_postgresql_through_an_inheriting_extractor(
+    project: Folder, archive: Archive, in_postgres: Warehouse
+) -> None:
+    project.variables |= in_postgres.variables
+    assert project.run("meltano --environment=masks run tap-child target-postgres")[0] == 0
+    conversations, messages = (in_postgres.rows(stream) for stream in STREAMS)
+    assert conversations.keys() == archive.conversations["bot"].keys()
+    assert messages.keys() == archive.messages["bot"].keys()
+    assert all("metadata" not in row and "bot_name" not in row for row in conversations.values())
+    assert leaks(json.dumps([conversations, messages], default=str)) == set()
 
 
 def test_what_an_environment_excludes_beside_an_older_catalog(

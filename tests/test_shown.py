@@ -106,6 +106,8 @@ FULL = "No space left on device"
         ("exec TAP >/dev/full", FULL, 1),
         ("PYTHONUNBUFFERED=1 exec TAP >/dev/full", FULL, 1),
         ("exec TAP --discover >/dev/full", FULL, 1),
+        ("exec TAP --about >/dev/full", FULL, 1),
+        ("exec TAP --version >/dev/full", FULL, 1),
         ("exec TAP --test >/dev/full", FULL, 1),
         ("exec TAP >&-", "Standard output is closed: the tap writes its messages there, for a target or a file.", 1),
         ("exec TAP 2>&-", "", 0),

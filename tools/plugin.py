@@ -16,9 +16,6 @@ ROOT = Path(__file__).parent.parent
 PLUGIN = ROOT / "plugin.yml"
 HEADER = "# How Meltano, and Meltano Hub, know the tap. Made by: make plugin\n"
 
-KINDS = {"date-time": "date_iso8601"}
-"""Meltano's kinds of settings, where they are named otherwise than in JSON schema."""
-
 SENSITIVE = {"stream_map_config"}
 """Settings that may hold a secret, though the SDK does not say so: a salt, for example."""
 
@@ -46,8 +43,8 @@ def setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         A setting of a plugin definition.
     """
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    kind = schema.get("format") or next(kind for kind in types if kind != "null")
-    described = {"name": name, "kind": KINDS.get(kind, kind)}
+    # Not `date_iso8601` for times: Meltano would make 2025-01-13 of 2025-13-01, in silence.
+    described = {"name": name, "kind": next(kind for kind in types if kind != "null")}
     if "default" in schema:
         described["value"] = schema["default"]
     described |= {"label": schema["title"], "description": schema["description"]}
