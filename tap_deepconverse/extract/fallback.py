@@ -84,7 +84,9 @@ class FullPage:
         if not page.has_cursor_key and (is_full or (held > 1 and not self.longest and is_long)):
             msg = f"a page of {held} records has no `cursor` (its keys: {page.keys}), so more may follow"
             raise OddPagesError(msg)
-        is_most = records == self.most or not is_of_usual_size  # else the API has returned more to another query
+        # The API may return only so many records a query, such as 10,000, and more follow without a cursor: but not
+        # if another query has returned more.
+        is_most = records == self.most or not is_of_usual_size
         pages = len(reading.sizes)
         ends_full = len(set(reading.sizes)) == 1 and (pages > 1 or (is_full and is_of_usual_size))
         if held and is_long and is_most and (ends_full or records % A_ROUND_NUMBER == 0):

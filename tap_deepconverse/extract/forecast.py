@@ -18,6 +18,7 @@ class Forecast:
         """Start with the records of each hour (its start in Unix seconds) that an earlier run counted."""
         self._per_hour = dict(per_hour)
         self._counted_until = max(per_hour, default=0) + HOUR
+        # Earlier counts weigh as much as one record: what this run finds soon corrects them.
         self._found = self._predicted = float(any(per_hour.values()))
         self._records = [0.0] * 24
         self._seconds = [0.0] * 24

@@ -78,8 +78,10 @@ class Lane:
         """Return the window whose next page to request, if there is one: started ones first, the earliest first."""
         going = sorted((each for each in self.open if not each.is_complete), key=lambda each: each.window)
         start = self._next_start
-        is_first = start is not None and not (going and going[0].window.start < start)  # such as a half
-        # If little is allowed beyond the checkpoint, only the first goes on, which brings it.
+        # Such as a part of a cut window: no checkpoint comes before it is read.
+        is_first = start is not None and not (going and going[0].window.start < start)
+        # After a kill, `beyond` is read again. Near the limit only the earliest window goes on, which brings the
+        # checkpoint: `kept` is room for its pages.
         beyond = sum(len(each.sizes) + each.is_asked for each in self.open)
         kept = sum(max(1, each.most_pages - len(each.sizes)) for each in going[:1])
         is_far = beyond + kept >= MOST_BEYOND and len(going) > 1

@@ -97,6 +97,7 @@ class BotSpan:
             return True
         began = record.get(self.settings.begin_field) or version
         first, last = self._bounds
+        # The API selects by one of the two times, nobody says which: the record belongs where one of them lies.
         is_updated_inside = window.holds(version)
         is_inside = is_updated_inside or window.holds(began)
         place = version if is_updated_inside else began
