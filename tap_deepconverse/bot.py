@@ -1,5 +1,6 @@
 """One bot of a stream in a run: from pages to records, checkpoints and the log."""
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
@@ -101,7 +102,7 @@ class BotSync:
         left = self.lane.records_left
         until = _in_minutes(min(self.span.reached, self.span.settings.end))
         report = f"complete until {until} UTC; {self._records:,} records, {pace:,.0f} a second"
-        time_left = f"; about {in_words(left / pace)} left" if left and pace else ""
+        time_left = f"; about {in_words(left / pace)} left" if left and pace and left < math.inf else ""
         self.stream.logger.info("%s: %s%s", self.lane.name, report, time_left)
 
     def _warn(self, message: str) -> None:

@@ -11,7 +11,15 @@ import requests
 from singer_sdk import RESTStream
 from singer_sdk.streams.rest import PageContext
 
-from tap_deepconverse.api.errors import FutureEndError, InvalidPageError, describe, raise_for_status
+from tap_deepconverse.api.errors import (
+    CursorRejectedError,
+    FutureEndError,
+    InvalidPageError,
+    MayBeTooLargeError,
+    RefusedError,
+    describe,
+    raise_for_status,
+)
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.redact import name_of, own_words
 from tap_deepconverse.api.retry import Retry, RetryPolicy
@@ -60,6 +68,10 @@ class Endpoint:
             send = partial(self._send, session, request, end, sum(reading.sizes))
             try:
                 page = self._retry(send, stopped, where=where, patient=is_patient)
+            except (MayBeTooLargeError, RefusedError) as error:
+                if cursor is None:
+                    raise
+                raise CursorRejectedError(str(error), error.kind) from error  # perhaps it has expired
             except FutureEndError as error:
                 self._end_earlier(error, end)
                 self.wait(stopped)

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from flask import Response, jsonify
 from singer_sdk.exceptions import FatalAPIError
 
 from sandbox.archive import DAY, Archive
-from sandbox.contract import STREAMS
-from sandbox.faults import PARTS, EveryNth, Fault, error, half_of_the_records, nothing_but
+from sandbox.contract import CURSOR, DATA, STREAMS
+from sandbox.faults import PARTS, EveryNth, Fault, asked, error, half_of_the_records, nothing_but, page
 from sandbox.server import Sandbox
 from tests.conftest import NOW, Serve
 from tests.support import Collector, config_for, lost, patience, run_into, sync
@@ -64,6 +65,52 @@ def test_whatever_it_does_all_comes(serve: Serve, behaviour: dict[str, Any], con
     assert lost(sandbox, output) == []
 
 
+def goes_wrong_after_a_page(status: int) -> Fault:
+    return lambda answer: error(status, "no") if "cursor" in asked() else answer
+
+
+def says_of_a_query_that_is_cut_short(**signs: Any) -> Fault:
+    """Say at the end of each query of three full pages that there is more."""
+
+    def say(answer: Response) -> Response:
+        records = (answer.get_json() or {}).get(DATA)
+        return page(records, None, **signs) if records and len(records) == 20 and is_end(answer) else answer
+
+    def is_end(answer: Response) -> bool:
+        return answer.get_json()[CURSOR] is None
+
+    return say
+
+
+@pytest.mark.parametrize("concurrency", [1, 16])
+@pytest.mark.parametrize(
+    ("fault", "behaviour"),
+    [
+        (goes_wrong_after_a_page(500), {}),
+        (goes_wrong_after_a_page(403), {}),
+        (goes_wrong_after_a_page(404), {}),
+        (says_of_a_query_that_is_cut_short(hasMore=True), {"per_query": 60}),
+        (says_of_a_query_that_is_cut_short(total=10**6), {"per_query": 60}),
+    ],
+)
+def test_a_query_that_cannot_go_on_is_split(
+    serve: Serve, fault: Fault, behaviour: dict[str, Any], concurrency: int
+) -> None:
+    sandbox, url = serve(**behaviour)
+    sandbox.fault = end_after(1000, sandbox, fault)
+    with patience(first_wait=0.001, longest_wait=0.005):
+        output = sync(config_for(url, "bot", "quiet", page_size=20, concurrency=concurrency, **SPAN))
+    assert lost(sandbox, output) == []
+
+
+def test_an_end_without_the_key_of_a_cursor_costs_few_requests(serve: Serve) -> None:
+    sandbox, url = serve()
+    sandbox.fault = lambda answer: answer if answer.get_json()[CURSOR] else jsonify({DATA: answer.get_json()[DATA]})
+    output = sync(config_for(url, **SPAN))
+    assert lost(sandbox, output) == []
+    assert len(sandbox.requests) <= 40
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -110,16 +157,17 @@ def test_no_connection_is_left_open(serve: Serve) -> None:
         assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("forbidden", ["other", "messages"])
+@pytest.mark.parametrize("forbidden", [["other"], ["messages"], ["other", "another", "third", "fourth"]], ids=str)
 def test_what_the_key_may_not_read_keeps_nothing_else_from_being_read(
-    serve: Serve, archive: Archive, forbidden: str
+    serve: Serve, archive: Archive, forbidden: list[str]
 ) -> None:
-    archive.add_bot("other", 20, NOW - 10 * DAY, NOW)
-    _, url = serve(forbidden=(forbidden,))
+    for name in ("other", "another", "third", "fourth"):
+        archive.add_bot(name, 20, NOW - 10 * DAY, NOW)
+    _, url = serve(forbidden=forbidden)
     writer = Collector()
     with patience(first_wait=0.01, longest_wait=0.05, total=1), pytest.raises(FatalAPIError, match="HTTP 403"):
-        run_into(writer, config_for(url, "other", "bot", **SPAN))
-    for stream in {*STREAMS} - {forbidden}:
+        run_into(writer, config_for(url, "other", "another", "third", "fourth", "bot", **SPAN))
+    for stream in {*STREAMS} - {*forbidden}:
         assert writer.output.newest(stream).keys() >= archive.records[stream]["bot"].keys()
 
 

@@ -34,6 +34,10 @@ class CursorRejectedError(APIError):
     """The API rejected a pagination cursor of its own."""
 
 
+class RefusedError(APIError):
+    """The API refuses the key, by HTTP 401 or 403."""
+
+
 class FutureEndError(APIError):
     """The API says that the window ends in the future. `server_now` is the time by its clock."""
 
@@ -44,6 +48,10 @@ class FutureEndError(APIError):
 
 class InvalidPageError(RetriableAPIError):
     """The response is not a page, or not all of one."""
+
+
+class MissingPagesError(InvalidPageError):
+    """The page has no cursor, but says that there are more records."""
 
 
 class UnknownShapeError(InvalidPageError):
@@ -100,6 +108,7 @@ def raise_for_status(response: requests.Response, key: str, end: float, *, has_c
     elif status == HTTPStatus.FORBIDDEN and is_of_firewall(response):
         msg = f"the firewall in front of the API refuses the request ({said}); ask DeepConverse to allow your address"
     elif status in {401, 403}:
+        error = RefusedError
         msg = f"the API refuses the key ({said}); check `api_key`, and that your plan includes exports"
     elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         error = PageTooLargeError

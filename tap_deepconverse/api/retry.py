@@ -14,7 +14,9 @@ from singer_sdk.exceptions import RetriableAPIError
 
 from tap_deepconverse.api.errors import (
     APIError,
+    CursorRejectedError,
     MayBeTooLargeError,
+    MissingPagesError,
     UnknownShapeError,
     describe,
     is_transient,
@@ -145,6 +147,8 @@ class Retry:
             return 0, error if isinstance(error, APIError) else APIError(said, kind)
         if isinstance(error, UnknownShapeError) and is_first:
             return FEW, APIError(said, kind)
+        if isinstance(error, MissingPagesError):  # perhaps the API returns only so many records a query
+            return FEW, CursorRejectedError(said, kind)
         is_outage = request.failures == 1 and failed_for >= self._policy.total  # others have failed for so long
         if may_be_page_size(error) and not (request.is_patient or is_outage):
             return FEW, MayBeTooLargeError(f"{said}, repeatedly: the page may be too large", kind)

@@ -7,7 +7,9 @@ from singer_sdk.exceptions import FatalAPIError
 from tap_deepconverse.api.errors import APIError, describe, kind_of
 
 MOST_ALIKE = 3
-"""Bots that fail alike, with no page in between, until the error is everyone's. One or two names may be wrong."""
+"""Bots that fail alike, with no page in between, until the error is everyone's."""
+MOST_REFUSED = 10
+"""The same, before the first page, where the API answers with a status: a key may not be for some of the bots."""
 
 
 class EveryBotError(FatalAPIError):
@@ -18,7 +20,7 @@ class Failures:
     """Holds back errors until it is clear whose they are, whatever their status.
 
     An error is one bot's, of one stream. But if others fail alike and no page comes in between, it is everyone's, and
-    the run ends.
+    the run ends. A refusal, such as HTTP 403, is everyone's only before the first page of the run.
     """
 
     def __init__(self) -> None:
@@ -40,7 +42,9 @@ class Failures:
         if not (is_alike and isinstance(error, APIError)):
             self._settle()
         self._held.append((bot_name, error, report))
-        self._require_fewer_than(MOST_ALIKE, {name for name, *_ in self._held})
+        is_refusal = kind_of(error).isdigit()
+        if not (is_refusal and self._has_page):
+            self._require_fewer_than(MOST_REFUSED if is_refusal else MOST_ALIKE, {name for name, *_ in self._held})
 
     def end(self) -> None:
         """Report what is left; raise `EveryBotError` if all have failed alike."""

@@ -33,8 +33,9 @@ UNREADABLE = (CursorRejectedError, OddPagesError, PageTooLargeError)
 
 SHORTEST = 10
 """Records. A shorter page is not taken for full: some APIs filter their pages after they have cut them."""
-A_ROUND_NUMBER = 1000
-"""Records. Where an API returns so many to a query at most, or a multiple, the last page need not be a full one."""
+A_ROUND_NUMBER, SMALLER_ROUND_NUMBER = 1000, 100
+"""Records. Where an API returns so many to a query at most, or a multiple, the last page need not be a full one. The
+smaller number is for queries of several pages."""
 
 
 @dataclass
@@ -49,6 +50,7 @@ class FullPage:
         pages: Pages of the stream that have come.
         most: The most records that a query has returned, on all of its pages.
         largest: Bytes of the largest page.
+        keyless: Records of the longest page that came without the key of a cursor.
     """
 
     asked: int
@@ -56,6 +58,7 @@ class FullPage:
     pages: int = 0
     most: int = 0
     largest: int = 1
+    keyless: int = 0
 
     @property
     def size(self) -> int:
@@ -77,20 +80,27 @@ class FullPage:
             if held >= min(SHORTEST, reading.page_size) and is_of_usual_size:
                 self.longest = max(self.longest, held)
             return
-        if math.isinf(reading.expected):  # a window that holds whatever comes
-            return
-        is_full = held >= min(self.size, reading.page_size)
+        full = min(self.size, reading.page_size)
         is_long = reading.window.length > 1
-        if not page.has_cursor_key and (is_full or (held > 1 and not self.longest and is_long)):
+        is_in_one = math.isinf(reading.expected)  # a window that holds whatever comes
+        is_cut = (
+            held > 1 and held >= self.keyless and not self.longest and is_long
+        )  # perhaps the server's pages are short
+        self.keyless = max(self.keyless, 0 if page.has_cursor_key else held)
+        if not page.has_cursor_key and (held >= full or is_cut) and not is_in_one:
             msg = f"a page of {held} records has no `cursor` (its keys: {page.keys}), so more may follow"
             raise OddPagesError(msg)
         # The API may return only so many records a query, such as 10,000, and more follow without a cursor: but not
         # if another query has returned more.
         is_most = records == self.most or not is_of_usual_size
-        pages = len(reading.sizes)
-        ends_full = len(set(reading.sizes)) == 1 and (pages > 1 or (is_full and is_of_usual_size))
-        if held and is_long and is_most and (ends_full or records % A_ROUND_NUMBER == 0):
-            msg = f"page {pages} ends the window, but the API may return at most {records} records a query"
+        sizes = [size for size in reading.sizes if size]  # the last page of such a query may be empty
+        ends_full = len(set(sizes)) == 1 and (len(sizes) > 1 or (sizes[-1] >= full and is_of_usual_size))
+        is_round = records % (SMALLER_ROUND_NUMBER if len(sizes) > 1 else A_ROUND_NUMBER) == 0
+        if records and is_long and is_most and (ends_full or is_round):
+            msg = f"page {len(reading.sizes)} ends the window, but the API may return at most {records} records a query"
+            if is_in_one:
+                msg += ", and it does not keep to windows: so what else there is cannot be read; please report this"
+                raise ExtractionError(msg)
             raise OddPagesError(msg, is_chance=True)
 
 

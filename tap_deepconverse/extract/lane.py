@@ -125,6 +125,7 @@ class Lane:
         self.inbox.append((reading, number, page))
         if page.cursor is None:
             reading.is_complete = True
+            reading.pages = None  # which holds a page
             self.inbox.append((reading, number, None))
 
     def finish(self, reading: Reading) -> bool:

@@ -23,6 +23,8 @@ SILENCE = 0.05
 """Pages. Where fewer were expected, a full first page shows that nothing is known about this time."""
 GUESSED_PAGES = 12
 """Pages assumed in such a window."""
+MOST_PARTS = 24
+"""Parts of a window that is cut, unless more requests are in flight. A server that cuts pages short makes many pages."""
 
 
 class Planner:
@@ -106,7 +108,7 @@ class Planner:
         is_guess = reading.expected < SILENCE
         held = GUESSED_PAGES * reading.page_size / page_size if is_guess else 2.0 * len(reading.sizes)
         self.forecast.learn(reading.window, held * page_size)
-        number = max(4, math.ceil(min(held, max(2 * in_flight, held / 2))))
+        number = max(4, math.ceil(min(held, max(2 * in_flight, min(held / 2, MOST_PARTS)))))
         most = 2 * MOST_PAGES if is_guess else reading.most_pages
         why = f"a part of {reading.window}, which holds more than expected"
         part = replace(reading, expected=held / number, most_pages=most, why=why)

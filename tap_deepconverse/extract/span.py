@@ -44,7 +44,7 @@ class BotSpan:
         is_empty: Whether there is nothing to read.
         until: The time up to which everything has been read, in Unix seconds.
         selects_by: The field that the API selects by, once a record has shown it.
-        astray: Records far from their window that came again.
+        astray: Records far from their window that came again. Once windows are known to mean nothing, none counts.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class BotSpan:
         is_filled = bookmark is not None and settings.is_end_given and bookmark >= settings.end
         self.is_empty = self.until >= self.end or is_filled
         self.selects_by = ""
-        self.astray = 0
+        self.astray: float = 0
         # For a bot that has been read before, one request is expected to cover the lookback.
         days = 1 if bookmark is None else settings.lookback_days + 1
         self.planner = Planner(
@@ -155,5 +155,4 @@ class BotSpan:
         self.planner.restart(Reading(Window(self.until, self.end), page_size, math.inf, math.inf))
         self._finished.clear()
         self._per_hour.clear()
-        self._copies.clear()
-        self.astray = 0
+        self.astray = -math.inf

@@ -15,8 +15,8 @@ from tap_deepconverse.extract.window import Reading
 SECONDS_TO_LEAVE = 0.2
 """How long to wait for the threads at the end. Those that hang end with the process."""
 
-SECONDS_TO_START = 0.05
-"""How long to wait for a thread to end, where the system allows no more."""
+SECONDS_TO_START, MOST_WAITS = 0.05, 40
+"""How long to wait for a thread to end, where the system allows no more; and how often, if none of ours is running."""
 
 
 class Threads:
@@ -28,6 +28,7 @@ class Threads:
         self._asked = deque[tuple[Lane, Reading]]()
         self._came = SimpleQueue[Answer]()
         self._running: list[threading.Thread] = []
+        self._waits = 0
 
     def __enter__(self) -> Self:
         """Return the threads, which are started as they are needed."""
@@ -48,7 +49,7 @@ class Threads:
         """Return what happened next, or None if nothing does for so long.
 
         Raises:
-            ExtractionError: If the system allows no thread at all.
+            ExtractionError: If the system has allowed no thread for some seconds.
         """
         self._running = [thread for thread in self._running if thread.is_alive()]
         while self._asked and self._start(*self._asked[0]):
@@ -64,10 +65,12 @@ class Threads:
         try:
             thread.start()
         except RuntimeError:
-            if self._running:  # the next one is started when one of these has ended
+            if self._running or self._waits < MOST_WAITS:  # one that ends makes room
+                self._waits += 1
                 return False
             msg = "the system allows no more threads; raise its limit of processes (in a container: `pids.max`)"
             raise ExtractionError(msg) from None
+        self._waits = 0
         self._running.append(thread)
         return True
 

@@ -14,33 +14,41 @@ from typing import Any
 import msgspec
 from singer_sdk.exceptions import FatalSyncError
 
-from tap_deepconverse.api.errors import InvalidPageError, UnknownShapeError
+from tap_deepconverse.api.errors import InvalidPageError, MissingPagesError, UnknownShapeError
 from tap_deepconverse.records.warnings import field_names
 
 # Where a response has its records and the next page's cursor. Nothing else in the package names these keys.
 DATA = "data"
 CURSOR = "cursor"
 
+NO_CURSOR = (None, False, "", 0, -1, "null", "none", "false", "0", "-1")
+
 NESTED_TOO_DEEPLY = "is nested more deeply than can be read"
 
 # What a key beside the records says, as `_said_beside` writes it. These say that the page is not whole:
+_yes, _no = "=(true|1|yes)", "=(false|0|no)"
 _failure = re.compile(
-    "(success|ok|status)=(false|error|fail|failed|failure)"
+    "(success|ok|status)=(false|error|fail|failed|failure|partial|incomplete|timeout|timedout)"
     "|(success|ok)=0"  # a status of 0 may be that of a success
-    "|status(code)?=[45][0-9][0-9]"
-    "|(timedout|partial|iserror)=true"
-    r"|(error|errors|errormessage)=(?!(null|false|0|\[\s*]|{\s*})?$).*",
+    "|(status(code)?|code)=[45][0-9][0-9]"
+    f"|(timedout|partial|ispartial|partialresults?|iserror|haserrors?){_yes}|timeout=true"
+    r"|(error|errors|errormessage|errorcode|failures)=(?!(null|none|false|0|\[\s*(null\s*)?]|{\s*}|{.code.:\s*0})?$).*",
     re.DOTALL,
 )
 # The same where there is no cursor, and where there are no records and nothing says that all is well.
-_goes_on = re.compile("(hasmore|hasnext|hasnextpage|truncated|incomplete)=true")
+_goes_on = re.compile(
+    f"(hasmore|hasnext|hasnextpage|hasmorepages|more|truncated|istruncated|incomplete){_yes}"
+    f"|(last|islast|lastpage|islastpage|complete|iscomplete){_no}"
+    "|next(page|cursor|token|pagetoken)?=(?!(null|none|false|0|-1)?$).*"
+)
 _message = re.compile("(message|detail)=(?!(null|false|0)?$).*", re.DOTALL)
 _fine = re.compile(
-    "(success|ok|status|message)=(true|ok|success|200)"
-    r"|(message|detail)=no (conversations|messages|records|results|data|items)( were)?( found| available)?\W*"
+    "(success|ok|status|statuscode|code|message)=(true|ok|success|200)"
+    r"|(message|detail)=(?!.*(err|fail|\bnot\b|n't|time.?out|unavail|\btry|due to|\bc(an|ould)\b|denied|permi|access))"
+    r"((no|0|zero)( \w+)? (conversations|messages|records|results|data|items)\b.*|[\w ]*\b(fetched|retrieved|found)\W*)"
 )
-_total = re.compile("total(count)?=([0-9]{1,18})")
-NESTED = {"meta", "metadata", "pagination", "page", "paging"}
+_total = re.compile("total(count|records|results|items)?=([0-9]{1,18})")
+NESTED = {"meta", "metadata", "pagination", "page", "paging", "pageinfo"}
 """Keys of an object beside the records that may say the same."""
 
 # Each is parsed into parts that are still JSON.
@@ -91,16 +99,16 @@ class Page:
         return field_names(self.names)
 
     def check_total(self, records: int) -> None:
-        """Raise `InvalidPageError` if the window's last page comes when only so many records have come."""
+        """Raise `MissingPagesError` if the window's last page comes when only so many records have come."""
         if self.cursor is None and self.total is not None and records < self.total:
             msg = f"the API says that there are {self.total} records, but returned {records} and no cursor"
-            raise InvalidPageError(msg)
+            raise MissingPagesError(msg)
 
 
 def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
     """Parse the body of a response. Nearly valid JSON is repaired: control characters, NaN, half an emoji, bad UTF-8.
 
-    A `null` cursor is the documented end. So is an empty text here: it would request the first page again.
+    A `null` cursor is the documented end. So is what others write in its place (`NO_CURSOR`).
 
     Raises:
         InvalidPageError: If it is not all of a page.
@@ -120,21 +128,26 @@ def parse_page(body: bytes, status: int = HTTPStatus.OK) -> Page:
     except RecursionError:
         msg = f"the response {NESTED_TOO_DEEPLY}"
         raise UnusablePageError(msg) from None
-    if sign := _sign_of_failure(beside, has_records=bool(data), has_cursor=bool(cursor)):
+    is_end = cursor in NO_CURSOR
+    signs = [_failure] if data or any(_fine.fullmatch(said) for _, said in beside) else [_failure, _message]
+    if sign := _sign_in(beside, signs):
         msg = f"the response is not a whole page, as its `{sign}` says"
         raise InvalidPageError(msg)
-    if data is None and cursor is None and fields.keys() & {DATA, CURSOR}:
+    if data is None and is_end and fields.keys() & {DATA, CURSOR}:
         data = []
     if not isinstance(data, list):
         keys = field_names(fields) or "none"
         msg = f"the response is JSON, but not a page: it has no list `{DATA}`; its keys: {keys}"
         raise UnknownShapeError(msg)
-    if not isinstance(cursor, str | int | None) or isinstance(cursor, bool):
+    if is_end and (sign := _sign_in(beside, [_goes_on])):
+        msg = f"the response is not a whole page, as its `{sign}` says"
+        raise MissingPagesError(msg)
+    if not isinstance(cursor, str | int | None) or cursor is True:
         msg = f"the `{CURSOR}` in the response is not text, so the next page cannot be requested"
         raise UnusablePageError(msg)
     return Page(
         data=data,
-        cursor=None if cursor is None else str(cursor) or None,
+        cursor=None if is_end else str(cursor),
         names=frozenset(fields),
         total=max((int(found[2]) for _, said in beside if (found := _total.fullmatch(said))), default=None),
         size=len(body),
@@ -182,13 +195,8 @@ def _said_beside(fields: Mapping[str, msgspec.Raw]) -> list[tuple[str, str]]:
     return said
 
 
-def _sign_of_failure(beside: Collection[tuple[str, str]], *, has_records: bool, has_cursor: bool) -> str | None:
-    """Return the key beside the records that says that the request failed, or that records are missing."""
-    signs = [_failure]
-    if not has_cursor:
-        signs.append(_goes_on)
-    if not has_records and not any(_fine.fullmatch(said) for _, said in beside):
-        signs.append(_message)
+def _sign_in(beside: Collection[tuple[str, str]], signs: Collection[re.Pattern[str]]) -> str | None:
+    """Return the key beside the records that says one of these."""
     return next((name for name, said in beside if any(sign.fullmatch(said) for sign in signs)), None)
 
 

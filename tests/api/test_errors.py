@@ -15,6 +15,7 @@ from tap_deepconverse.api.errors import (
     APIError,
     CursorRejectedError,
     FutureEndError,
+    RefusedError,
     describe,
     is_transient,
     kind_of,
@@ -65,7 +66,7 @@ def test_which_statuses_are_transient(status: int, passes: bool) -> None:  # noq
     ("made", "kind", "said"),
     [
         (response(404, query="cursor=x"), CursorRejectedError, "the API rejected the pagination cursor"),
-        (response(403, query="cursor=x"), APIError, "the API refuses the key"),
+        (response(403, query="cursor=x"), RefusedError, "the API refuses the key"),
         (response(403, "<html><title>No</title>"), APIError, "the firewall in front of the API refuses the request"),
         (response(502, "<html><title>No</title>"), RetriableAPIError, "temporary error (HTTP 502: No)"),
         (response(429, '{"message": "key=S3CRET!"}'), RetriableAPIError, "rate limited (HTTP 429: ***)"),

@@ -15,7 +15,7 @@ OWN = ExtractionError("record 7 is no record")
 def failures_of(*errors: Exception | None) -> tuple[Failures, list[str]]:
     """Let bots "a", "b" and so on fail, one after another; None is a page. Gives the reasons that were reported."""
     reported: list[str] = []
-    failures, names = Failures(), iter("abcdefgh")
+    failures, names = Failures(), iter("abcdefghijklmnopqrst")
     for error in errors:
         if error is None:
             failures.page_came()
@@ -32,11 +32,20 @@ def test_one_error_is_the_bots_own_once_a_page_has_come() -> None:
     assert reported == ["no such bot"]
 
 
-@pytest.mark.parametrize("error", [REFUSED, UNKNOWN, OUTAGE])
-@pytest.mark.parametrize("before", [[], [None], [OWN], [OUTAGE, UNKNOWN, None]])
-def test_three_that_fail_alike_in_a_row_show_that_all_do(error: APIError, before: list[Exception | None]) -> None:
+@pytest.mark.parametrize(
+    ("error", "most", "before"),
+    [
+        *((OUTAGE, 3, before) for before in ([], [None], [OWN], [UNKNOWN, None], [UNKNOWN, UNKNOWN])),
+        *((error, 10, before) for error in (REFUSED, UNKNOWN) for before in ([], [OWN], [OUTAGE, OUTAGE])),
+    ],
+    ids=str,
+)
+def test_as_many_that_fail_alike_in_a_row_show_that_all_do(
+    error: APIError, most: int, before: list[Exception | None]
+) -> None:
+    failures_of(*before, *[error] * (most - 1))
     with pytest.raises(EveryBotError, match=r"^[A-Z].*the same for all that were tried: '[a-c]', '[b-d]', '[c-e]'"):
-        failures_of(*before, error, error, error)
+        failures_of(*before, *[error] * most)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,8 @@ def test_three_that_fail_alike_in_a_row_show_that_all_do(error: APIError, before
         [OWN, OWN, OWN, OWN],
         [UNKNOWN, UNKNOWN, OWN, UNKNOWN],
         [None, UNKNOWN, UNKNOWN],
+        [None, *[REFUSED] * 15],  # the key works
+        [UNKNOWN, UNKNOWN, UNKNOWN, None, UNKNOWN],
     ],
     ids=str,
 )

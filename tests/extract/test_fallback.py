@@ -67,6 +67,12 @@ WHOLE: dict[str, Fault] = {
     ),
     "each cursor is refused": when(lambda _, number, __: number > 1, EXPIRED),
     "at most 2,000 records a query": when(lambda _, number, __: number == 2, lambda page: replace(page, cursor=None)),
+    "at most 2,000 records a query, then an empty page": when(
+        lambda _, number, __: number == 3, lambda page: replace(page, data=[], cursor=None)
+    ),
+    "at most 2,500 records a query": when(
+        lambda _, number, __: number == 3, lambda page: replace(page, data=page.data[:500], cursor=None)
+    ),
     "cursors that are missing in some windows": when(
         lambda read, _, page: page.cursor is not None and read.window.end % 3 > 0, without_cursor
     ),

@@ -226,6 +226,11 @@ def test_an_api_that_does_not_keep_to_windows_is_read_in_one() -> None:
     assert lane.open == [reading]
     for number in range(2 * MOST_ASTRAY):
         bot.admit(reading, record(str(number % 10), moment(0.5)))
-    assert bot.astray == 0
+    assert bot.astray < MOST_ASTRAY
+    first, second = reading.window.parts(2)  # as if its pages were too large
+    for window in (first, second):
+        for number in range(2 * MOST_ASTRAY):
+            bot.admit(Reading(window, 500), record(str(number), moment(0.5)))
+    assert bot.astray < MOST_ASTRAY
     assert lane.finish(reading)
     assert bot.reached == NOW

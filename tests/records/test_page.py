@@ -103,6 +103,11 @@ def test_of_a_key_that_stands_twice_the_last_one_counts(record: bytes) -> None:
         b'"errors": [ ], "error": {\n}',
         b'"error": false',
         b'"error": ""',
+        b'"error": {"code": 0}',
+        b'"error": "none", "errors": [null]',
+        b'"message": "Conversations fetched"',
+        b'"message": "No data for the given period", "statusCode": 200',
+        b'"message": "No conversations found for this time range"',
         b'"message": "OK"',
         b'"message": "No conversations found."',
         b'"took": NaN, "stats": {"a": 1, "b": [NaN, -Infinity]}',
@@ -125,7 +130,9 @@ AROUND = ["meta", "metadata", "pagination", "page", "paging", "Meta"]
     [
         {"error": "secret"}, {"errors": [{"message": "secret"}]}, {"error": {"code": 1}},
         {"success": False}, {"ok": False}, {"success": "false"}, {"status": "ERROR"}, {"status": "failed"},
-        {"status": 500}, {"partial": True}, {"has_more": True}, {"hasMore": True},
+        {"status": 500}, {"partial": True}, {"has_more": True}, {"hasMore": True}, {"hasMore": 1}, {"isLast": False},
+        {"nextPage": "secret"}, {"timedOut": 1}, {"timeout": True}, {"isPartial": "yes"}, {"partialResults": True},
+        {"status": "partial"}, {"errorCode": "secret"}, {"code": 500}, {"failures": ["secret"]}, {"hasNextPage": True},
     ],
 )  # fmt: skip
 def test_half_a_page_is_no_page(says: dict[str, Any], around: str) -> None:
@@ -170,6 +177,11 @@ def test_an_empty_page_has_many_forms(body: dict[str, Any]) -> None:
 def test_a_total_above_what_came_is_seen(name: str, total: Any, seen: int | None) -> None:
     assert page_of({"data": [{"_id": "a", name: 9}], "cursor": None, name: total}).total == seen
     assert page_of({"data": [{"_id": "a"}], "cursor": None, "meta": {name: total}}).total == seen
+
+
+@pytest.mark.parametrize("end", [None, "", False, 0, "0", -1, "null"])
+def test_what_others_write_in_place_of_a_null_cursor_is_the_end(end: Any) -> None:
+    assert page_of({"data": [{"_id": "a"}], "cursor": end}).cursor is None
 
 
 @pytest.mark.parametrize("cursor", [{"secret": 1}, ["secret"], True, 1.5])
