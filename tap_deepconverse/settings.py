@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from dotenv import find_dotenv
@@ -115,6 +116,8 @@ SETTINGS = (
 
 CONFIG_JSONSCHEMA = th.PropertiesList(*SETTINGS).to_dict()
 MUST_BE = {setting.name: setting.must_be for setting in SETTINGS}
+PROTECTIONS = ("exclude_metadata", "stream_maps")
+"""Settings that a misspelt name must not leave without effect."""
 OTHER = "JSON of the form that --about describes"
 
 
@@ -137,8 +140,8 @@ def settings_in_environment(schema: Mapping[str, Any]) -> dict[str, Any]:
     try:
         env_file = find_dotenv(usecwd=True)  # the SDK looks beside its own code
         parse_environment_config({}, PREFIX, env_file)  # adds the file .env to the environment
-    except UnicodeDecodeError:
-        msg = "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."
+    except ValueError:
+        msg = "The file .env, from which `--config ENV` takes settings, is not text in UTF-8."
         raise ConfigurationError(msg) from None
     ours = re.compile(f"{PREFIX}(?!_|LOGLEVEL$)[A-Z0-9_]+")  # the variables that Meltano adds have two underscores
     texts = {name.removeprefix(PREFIX).lower(): text for name, text in os.environ.items() if ours.fullmatch(name)}
@@ -160,12 +163,16 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any], fields:
     Raises:
         ConfigurationError: With a sentence for each setting to fix. None holds a value: it may be the key.
     """
+    problems = []
     for name in config.keys() - schema["properties"].keys():
-        if name.replace("-", "_").isidentifier():
+        plain = re.sub("[^a-z]", "", name.casefold())
+        if close := [meant for meant in PROTECTIONS if get_close_matches(meant.replace("_", ""), [plain], cutoff=0.85)]:
+            problems.append(f"`{name}` is not a setting of this tap: write `{close[0]}`.")
+        elif name.replace("-", "_").isidentifier():
             logger.warning("`%s` is not a setting of this tap, and is ignored.", name)
     errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema, format_checker=FORMATS).iter_errors(dict(config))
     invalid = {error.path[0] for error in errors if error.path}
-    problems = [
+    problems += [
         f"`{name}` is missing: it must be {MUST_BE[name]}." for name in schema["required"] if name not in config
     ]
     problems += [f"`{name}` must be {MUST_BE.get(name, OTHER)}." for name in schema["properties"] if name in invalid]

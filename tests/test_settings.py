@@ -68,6 +68,15 @@ def test_every_setting_that_is_missing_or_wrong_is_named(given: dict[str, Any]) 
         ({"end_date": "2026-01-01T01:00:00+02:00"}, "`end_date` must be later than `start_date`."),
         ({"flattening_enabled": True}, EACH_OTHER),
         ({"flattening_max_depth": 1}, EACH_OTHER),
+        *(
+            ({name: value}, f"`{name}` is not a setting of this tap: write `{meant}`.")
+            for name, meant, value in (
+                ("stream-maps", "stream_maps", {"messages": None}),
+                ("Stream_Maps ", "stream_maps", {"messages": None}),
+                ("exclude_metadatas", "exclude_metadata", ["x"]),
+                ("exclude metadata", "exclude_metadata", ["x"]),
+            )
+        ),
     ],
 )
 def test_what_does_not_go_together_is_a_sentence(given: dict[str, Any], sentence: str) -> None:
@@ -204,7 +213,8 @@ def test_blanks_around_a_bot_s_name_are_taken_off(monkeypatch: pytest.MonkeyPatc
     [
         (b"TAP_DEEPCONVERSE_PAGE_SIZE=7000\n", "`page_size` must be a whole number from 1 to 1000."),
         (b"TAP_DEEPCONVERSE_END_DAT=2026\n", "`end_dat` is not a setting of this tap, and is ignored."),
-        (b"BOT_NAMES=Zo\xeb", "The file .env, from which `--config ENV` takes settings, is not UTF-8 text."),
+        (b"BOT_NAMES=Zo\xeb", "The file .env, from which `--config ENV` takes settings, is not text in UTF-8."),
+        (b"BOT_NAMES=a\0b", "The file .env, from which `--config ENV` takes settings, is not text in UTF-8."),
     ],
 )
 def test_an_env_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, said: str) -> None:

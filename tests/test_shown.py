@@ -163,6 +163,16 @@ def run_with(catalog: Any, write_json: WriteJson, url: str = NEVER) -> Command:
         (catalog(**metadata("properties", "locale", selected="no")), "a `selected` that is neither true nor false"),
         (catalog(replication_key=None, **metadata(replication_key="updatedAt")), "its `schema` lacks 'updatedAt'"),
         (catalog(replication_key="locale"), "its `replication_key` is not one of its time fields"),
+        ({"streams": [*catalog()["streams"], catalog()["streams"][0]]}, "The catalog has a stream twice"),
+        (catalog(key_properties=["bot_name"]), "its `key_properties` lack '_id'"),
+        *(
+            (catalog(**schema(tags={"type": "string"}), **metadata(*place, selected=False)), "deselects")
+            for place in (
+                ["metadata"], ["properties.metadata"], ["properties", "Metadata"], ["properties", "metadata "],
+                ["Properties", "metadata"], ["properties", "metadata", "x"], ["properties", "tags", "properties", "x"],
+                ["properties", "metadata", "properties", "x", "items", "y"],
+            )
+        ),
         (catalog(replication_method="LOG_BASED"), "replication method is not one of this tap's, which are INCREMENTAL"),
         (catalog(replication_method=None, **metadata(replication_method="FULL-TABLE")), "replication method is not"),
     ],

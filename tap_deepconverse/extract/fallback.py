@@ -96,6 +96,8 @@ class FullPage:
         sizes = [size for size in reading.sizes if size]  # the last page of such a query may be empty
         ends_full = len(set(sizes)) == 1 and (len(sizes) > 1 or (sizes[-1] >= full and is_of_usual_size))
         is_round = records % (SMALLER_ROUND_NUMBER if len(sizes) > 1 else A_ROUND_NUMBER) == 0
+        if is_in_one and records % A_ROUND_NUMBER:
+            return
         if records and is_long and is_most and (ends_full or is_round):
             msg = f"page {len(reading.sizes)} ends the window, but the API may return at most {records} records a query"
             if is_in_one:

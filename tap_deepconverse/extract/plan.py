@@ -24,7 +24,7 @@ SILENCE = 0.05
 GUESSED_PAGES = 12
 """Pages assumed in such a window."""
 MOST_PARTS = 24
-"""Parts of a window that is cut, unless more requests are in flight. A server that cuts pages short makes many pages."""
+"""Parts of a window that is cut, unless more requests are in flight. A server that cuts pages short makes many."""
 
 
 class Planner:

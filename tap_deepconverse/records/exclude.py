@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
+from unicodedata import normalize
 
 from tap_deepconverse.records.warnings import ADDITIONAL, is_field_name
 
@@ -33,7 +34,7 @@ def bad_names(names: Collection[str], columns: Mapping[str, Collection[str]]) ->
 
 def _readings(name: str, streams: Collection[str]) -> list[str]:
     """Return a name as it is, and without `$`, a stream or a column in front. Case and blanks do not count."""
-    readings = [name.strip().casefold()]
+    readings = [normalize("NFC", name).strip().casefold()]
     for fronts in ({"$"}, streams, COLUMNS):
         front, dot, rest = readings[-1].partition(".")
         if dot and front in fronts:
@@ -74,13 +75,14 @@ class Exclusion:
         if isinstance(value, list):
             return [self._without(item, column, path, problems) for item in value]
         if isinstance(value, str):
+            self._matched |= {each for each in self._named if each.startswith(f"{path.casefold()}.")}
             problems.append((f"{column}{path}", UNSEARCHED))
             return None
         if not isinstance(value, dict):
             return value
         kept = {}
         for key, inner in value.items():
-            here = f"{path}.{key}"
+            here = f"{path}.{key.strip()}"
             is_named, leads_on = self._known.get(here) or self._look_up(here)
             if not is_named:
                 kept[key] = self._without(inner, column, here, problems) if leads_on else inner
@@ -88,7 +90,7 @@ class Exclusion:
 
     def _look_up(self, path: str) -> tuple[bool, bool]:
         """Return whether a path is named, and whether a name leads to what is below it."""
-        here = path.casefold()
+        here = normalize("NFC", path).casefold()
         below = {each for each in self._named if each.startswith(f"{here}.")}
         matched = {each for each in self._named if each == here or (each[-1] == "*" and here.startswith(each[:-1]))}
         if matched:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -40,8 +40,9 @@ def parse_time(value: object) -> datetime:
         ValueError: If the value is not a time. The message does not hold the value.
     """
     plain = unwrapped(value)
-    if isinstance(plain, datetime):  # which a stream map makes
-        return plain.replace(tzinfo=plain.tzinfo or UTC)
+    if isinstance(plain, date):  # which a stream map makes
+        moment = plain if isinstance(plain, datetime) else datetime(plain.year, plain.month, plain.day, tzinfo=UTC)
+        return moment.replace(tzinfo=moment.tzinfo or UTC)
     try:
         text = plain.strip() if isinstance(plain, str) else ""
         if compact := _compact.fullmatch(text):

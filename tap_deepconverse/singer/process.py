@@ -30,10 +30,18 @@ _is_command = threading.Event()
 def json_object(data: bytes, option: str) -> dict[str, Any]:
     """Parse what the file of a command line option holds; raise `ConfigurationError` if it is no JSON object."""
     try:
-        return msgspec.convert(json.loads(data.decode("utf-8-sig")), dict[str, Any])
+        return msgspec.convert(json.loads(data.decode("utf-8-sig"), object_pairs_hook=_once), dict[str, Any])
     except (msgspec.ValidationError, RecursionError, ValueError) as error:  # whose words repeat nothing of the file
         msg = f"The file given as `{option}` must hold one JSON object in UTF-8 ({error})."
         raise ConfigurationError(msg) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        msg = "a name is there twice, of which only the last would count"
+        raise ValueError(msg)
+    return found
 
 
 class TerminatedError(SystemExit):

@@ -1,7 +1,10 @@
 """Stream maps: what would protect nothing is refused, what they make fits what they announce, and errors say why."""
 
+import ast
 import logging
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -20,6 +23,7 @@ logger = logging.getLogger("tap-deepconverse")
 _json_encoder = msgspec.json.Encoder(decimal_format="number")
 _json_decoder = msgspec.json.Decoder()
 
+NO_EXPRESSIONS = {sdk.MAPPER_ALIAS_OPTION, sdk.MAPPER_SOURCE_OPTION, sdk.MAPPER_ELSE_OPTION}
 REMOVED = (None, sdk.NULL_STRING)
 EMPTY = "is empty, so it would mask nothing; Meltano drops nulls: write `__NULL__`."
 OPERATORS = sorted(value for name, value in vars(sdk).items() if name.startswith("MAPPER_"))
@@ -29,21 +33,46 @@ def stream_map_problems(stream_maps: Mapping[str, Any], fields: Mapping[str, Col
     """Return a sentence for each part that would protect nothing: the SDK ignores it, and the data leaves as it is."""
     if not stream_maps:
         return [f"`stream_maps` {EMPTY}"]
-    return [sentence for name, map_ in stream_maps.items() for sentence in _problems(name, map_, fields)]
+    else_ = stream_maps.get(sdk.MAPPER_ELSE_OPTION)
+    maps = {name: map_ for name, map_ in stream_maps.items() if name != sdk.MAPPER_ELSE_OPTION}
+    sentences = [sentence for name, map_ in maps.items() for sentence in _problems(name, map_, fields)]
+    sentences += [sentence for name, map_ in maps.items() for sentence in _no_expressions(name, map_)]
+    if else_ not in REMOVED:
+        sentences.append(f"`__else__` in `stream_maps` must be `{sdk.NULL_STRING}`, which removes what has no map.")
+    for stream in fields:
+        names = [f"'{name}'" for name, map_ in maps.items() if fnmatchcase(stream, name)]
+        if len(names) > 1:
+            both = " and ".join(names)
+            sentences.append(f"`stream_maps` has {both} for '{stream}', of which only the last would count.")
+    return sentences
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"(?<=\w)[^a-z0-9]+", "", name.casefold())
+
+
+def _no_expressions(name: str, stream_map: Any) -> Iterator[str]:
+    """Yield a sentence for each text of which only a part, or nothing, would be evaluated."""
+    for field, text in stream_map.items() if isinstance(stream_map, dict) else ():
+        if isinstance(text, str) and text not in REMOVED and field not in NO_EXPRESSIONS:
+            try:
+                ast.parse(text.strip(), mode="eval")
+            except (SyntaxError, ValueError):
+                yield f"`{field}` in `stream_maps` for '{name}' is not one expression, as Python has it."
 
 
 def _problems(name: str, stream_map: Any, fields: Mapping[str, Collection[str]]) -> Iterator[str]:
-    if name == sdk.MAPPER_ELSE_OPTION:
-        return
     if stream_map == {}:
         yield f"`stream_maps` for '{name}' {EMPTY}"
     details = stream_map if isinstance(stream_map, dict) else {}
     source = str(details.get(sdk.MAPPER_SOURCE_OPTION, name))
+    if details.get(sdk.MAPPER_SOURCE_OPTION) == name:
+        yield f"`stream_maps` for '{name}' names itself as `__source__`, so its records would leave as they are, too."
     streams = [stream for stream in fields if fnmatchcase(stream, source)]
     if not streams:
         yield f"`stream_maps` names '{source}', but the streams are {' and '.join(fields)}."
     known = {field for stream in streams for field in fields[stream]}
-    kept = {field.casefold(): field for field in known - details.keys()} if "__else__" not in details else {}
+    kept = {_plain(field): field for field in known - details.keys()} if "__else__" not in details else {}
     for field, expression in details.items():
         if field.startswith("__") and field not in OPERATORS:
             yield f"`stream_maps` for '{name}' has '{field}', but the operators are {', '.join(OPERATORS)}."
@@ -54,11 +83,19 @@ def _problems(name: str, stream_map: Any, fields: Mapping[str, Collection[str]])
                 f"`stream_maps` removes '{field}' from '{' and '.join(streams)}', which is not a field of it (case "
                 "counts). Undocumented fields are inside `additional_fields`: name it in `exclude_metadata`."
             )
-        elif field not in known and (original := kept.get(field.partition(".")[0].casefold())):
+        elif field not in known and (original := _meant(field, kept, fields)):
             yield (
                 f"`stream_maps` for '{name}' makes '{field}' beside '{original}', which would leave as it is: write "
                 f"'{original}' (case counts, and there is no path into a field), or remove it as well."
             )
+
+
+def _meant(field: str, kept: Mapping[str, str], streams: Collection[str]) -> str | None:
+    """Return the field that a new one is probably meant to mask: the same but for its writing, or a path into it."""
+    parts = [part for part in re.split(r"[^\w]+", field.casefold()) if part and part not in streams]
+    close = get_close_matches(_plain(field), kept, n=1, cutoff=0.9)
+    names = [_plain(field), *map(_plain, parts[:1]), *(each for each in close if not _plain(field).startswith(each))]
+    return next((kept[each] for each in names if each in kept), None)
 
 
 class Mapper(sdk.PluginMapper):
@@ -100,8 +137,8 @@ class CheckedMap(sdk.StreamMap):
 
     @override
     def transform(self, record: dict[str, Any]) -> dict[str, Any] | None:
-        plain: dict[str, Any] = _json_decoder.decode(_json_encoder.encode(record))
         try:
+            plain: dict[str, Any] = _json_decoder.decode(_json_encoder.encode(record))
             mapped = self._map.transform(plain)
         except Exception as error:  # noqa: BLE001  an expression may fail in any way
             msg = f"{self._place(record)}: `stream_maps` fails: {_reason(error)}."

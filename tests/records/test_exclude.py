@@ -36,6 +36,11 @@ def without(value: Any, names: list[str]) -> Any:
         (["m.email"], {"m": '{"email": "x"}', "n": "text"}, {"m": None, "n": "text"}),
         (["m.email"], {"m": ["text", 7]}, {"m": [None, 7]}),
         (["a"], [{"a": 1, "b": 2}, [{"a": 1}]], [{"b": 2}, [{}]]),
+        (
+            ["contact.émail"],
+            {"contact ": {"e\u0301mail": 1, "b": 2}, "contact": {"émail": 1}},
+            {"contact ": {"b": 2}, "contact": {}},
+        ),
         (["a"], "text", None),
         (["a"], None, None),
         (["a."], {"a": {"": 1, "b": 2}}, {"a": {"b": 2}}),
@@ -102,12 +107,23 @@ def test_a_name_that_can_never_match_is_refused(name: str, said: str) -> None:
 
 
 def test_a_name_that_no_record_had_is_named_with_one_that_is_close() -> None:
-    names = ["sys_userIp", "browser_userMeta.mail", "origin", "csat", "qqq", "a.b", "a", "anna@example.co"]
+    names = [
+        "sys_userIp",
+        "browser_userMeta.mail",
+        "origin",
+        "csat",
+        "qqq",
+        "a.b",
+        "a",
+        "anna@example.co",
+        "text.email",
+    ]
     exclusion = Exclusion(names, COLUMNS)
     assert not [*exclusion.unmatched()]  # nothing was read
     metadata = {**USER, "browser_userMeta": {"email": "a@b.c"}, "a": {"b": 1}, "anna@example.com": 1}
     exclusion.apply({"_id": "a", "metadata": metadata}, COLUMNS["conversations"], [])
     exclusion.apply({"_id": "b", "csat": 5}, COLUMNS["messages"], [])  # of another stream
+    exclusion.apply({"_id": "c", "metadata": {"text": '{"email": 1}'}}, COLUMNS["conversations"], [])
     ip, mail, unknown, data = exclusion.unmatched()
     assert "names 'sys_userIp', which no record of this run has: did you mean '__sys_userIp'?" in ip
     assert "did you mean 'browser_userMeta.email'?" in mail

@@ -34,6 +34,20 @@ FAILS = "Bot 'bot', stream 'conversations', the record with _id '…': `stream_m
         ({"messages": {"__els__": None}}, "'__els__', but the operators are __alias__"),
         ({"messages": {"__fliter__": "outMsg"}}, "'__fliter__', but the operators are __alias__"),
         ({"__Else__": None}, "'__Else__', but the streams are"),
+        ({"__else__": {}, "messages": None}, "`__else__` in `stream_maps` must be `__NULL__`"),
+        ({"conversations": {"metadata": "__NULL__"}, "*": {"x": "_id"}}, "'conversations' and '*' for 'conversations'"),
+        ({"messages": {"__source__": "messages", "outMsg": None}}, "names itself as `__source__`"),
+        (
+            {"messages": {"__filter__": "_id = 'x'"}},
+            "`__filter__` in `stream_maps` for 'messages' is not one expression",
+        ),
+        ({"messages": {"outMsg": "outMsg\n{}"}}, "`outMsg` in `stream_maps` for 'messages' is not one expression"),
+        ({"conversations": {"metadata_plan": "'x'", "id": "_id", "metadata2": "'x'", "time": "startTime"}}, None),
+        ({"messages": {"out_msg": "'x'"}}, "makes 'out_msg' beside 'outMsg', which would leave as it is"),
+        *(
+            ({"conversations": {name: "'x'"}}, f"makes '{name}' beside 'metadata', which would leave as it is")
+            for name in ("METADATA", "metadata ", "$.metadata", "conversations.metadata", "metdata", "metadata['x']")
+        ),
     ],
 )
 def test_what_would_protect_nothing_is_said(stream_maps: dict[str, Any], problem: str | None) -> None:
@@ -66,8 +80,8 @@ def catalog_without(stream: str, *breadcrumb: str) -> dict[str, Any]:
         ({"new": "sha256(config['salt'] + _id)"}, f"{FAILS} KeyError; check its expressions, and `stream_map_config`"),
         ({"new": "locale+1"}, f"{FAILS} 'locale' is not defined for expression 'locale+1'; use selected fields only ("),
         ({"__filter__": "metadata['browser_userMeta']['email'] + 1"}, f"{FAILS} TypeError; "),
-        ({"x": "metadata["}, "Failed to parse expression metadata["),
-        ({"x": ""}, "`stream_maps` is not of the form that the SDK"),
+        ({"x": "metadata["}, "`x` in `stream_maps` for 'conversations' is not one expression, as Python has it."),
+        ({"x": ""}, "`x` in `stream_maps` for 'conversations' is not one expression, as Python has it."),
         ({"__else__": "x"}, "`stream_maps` is not of the form that the SDK"),
     ],
 )
