@@ -50,33 +50,6 @@ def test_windows_cover_the_span_in_order_whatever_they_hold(
     assert at == START + length
 
 
-def test_a_forecast_learns_from_what_it_finds() -> None:
-    forecast = Forecast({})
-    assert not forecast.is_known
-    forecast.learn(Window(START, START + DAY), 2_400, {START + hour * HOUR: 100 for hour in range(24)})
-    later = Window(START + 5 * DAY, START + 6 * DAY)
-    assert forecast.expected(later) == pytest.approx(2_400)
-    assert forecast.length(later, 100) == pytest.approx(HOUR)
-
-
-def test_hours_of_the_day_count() -> None:
-    forecast = Forecast({})
-    per_hour = {START + hour * HOUR: 1_000.0 if hour < 6 else 0.0 for hour in range(24)}
-    forecast.learn(Window(START, START + DAY), 6_000, per_hour)
-    third, fifteenth = (START + DAY + hour * HOUR for hour in (3, 15))
-    assert forecast.expected(Window(third, third + HOUR)) > 800
-    assert forecast.expected(Window(fifteenth, fifteenth + HOUR)) < 200
-
-
-def test_what_an_earlier_run_counted_is_corrected() -> None:
-    counted = {START + hour * HOUR: 1_000 for hour in range(48)}
-    forecast = Forecast(counted)
-    second_day = Window(START + DAY, START + 2 * DAY)
-    assert forecast.expected(second_day) == pytest.approx(24_000)
-    forecast.learn(Window(START, START + DAY), 48_000, {})
-    assert forecast.expected(second_day) == pytest.approx(48_000, rel=0.05)
-
-
 def test_silence_does_not_predict_what_follows_it() -> None:
     forecast = Forecast({})
     for week in range(50):
