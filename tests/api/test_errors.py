@@ -95,10 +95,6 @@ def caused(error: Exception, by: Exception) -> Exception:
     return error
 
 
-def tls(reason: str) -> Exception:
-    return caused(requests.exceptions.SSLError("S3CRET"), ssl.SSLError(1, f"[SSL: {reason}] no"))
-
-
 @pytest.mark.parametrize(
     ("error", "passes", "said"),
     [
@@ -110,7 +106,8 @@ def tls(reason: str) -> Exception:
         (requests.exceptions.ProxyError("S3CRET"), True, "failed (ProxyError); check HTTPS_PROXY and NO_PROXY"),
         (caused(requests.exceptions.ProxyError(), OSError("Tunnel connection failed: 503 no")), True, "failed: 503"),
         (requests.exceptions.InvalidURL("S3CRET"), False, "failed (InvalidURL); check HTTPS_PROXY"),
-        (tls("UNEXPECTED_EOF_WHILE_READING"), True, "the TLS connection to the API's host failed ([SSL: UNEXPECTED"),
+        (caused(requests.exceptions.SSLError("S3CRET"), ssl.SSLError(1, "[SSL: UNEXPECTED_EOF_WHILE_READING] no")),
+         True, "the TLS connection to the API's host failed ([SSL: UNEXPECTED"),
         (requests.exceptions.TooManyRedirects("S3CRET"), False, "to the API failed (TooManyRedirects)"),
     ],
 )  # fmt: skip

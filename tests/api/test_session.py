@@ -40,10 +40,12 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def bundle(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "authority.pem"
+def bundle(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with its certificate, which the environment names."""
+    path = tmp_path / "bundle.pem"
     authority.cert_pem.write_to_path(path)
-    return str(path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+    return path
 
 
 @contextmanager
@@ -64,12 +66,22 @@ def asked(url: str, timeout: float = 60) -> requests.Response:
         return session.send(session.prepare_request(request), timeout=timeout)
 
 
+def failure(url: str, error: type[Exception], *, passes: bool = False, timeout: float = 60) -> str:
+    """What is said of a request that fails."""
+    with pytest.raises(error) as raised:
+        asked(url, timeout)
+    clause = describe(raised.value)
+    assert "S3CRET" not in clause
+    assert is_transient(raised.value) is passes
+    return clause
+
+
+@pytest.mark.usefixtures("bundle")
 def test_a_request_says_who_sends_it_and_takes_nothing_from_netrc(
-    authority: trustme.CA, bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("default login anna password s3cret")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     with secure(authority) as server:
         server.expect_request(re.compile(".*")).respond_with_json({DATA: [], CURSOR: None})
         sync(one_window(server.url_for("")))
@@ -81,24 +93,23 @@ def test_a_request_says_who_sends_it_and_takes_nothing_from_netrc(
 
 @pytest.mark.parametrize("variable", BUNDLES)
 def test_certificates_of_a_network_s_own_are_trusted_as_requests_does(
-    authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch, variable: str
+    authority: trustme.CA, bundle: Path, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv(variable, bundle)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    monkeypatch.setenv(variable, str(bundle))
     with secure(authority) as server:
         assert asked(server.url_for("/")).text == "yes"
 
 
-@pytest.mark.parametrize(("name", "bundles"), [("127.0.0.1", []), ("api.example.com", ["REQUESTS_CA_BUNDLE"])])
+@pytest.mark.parametrize(("name", "is_trusted"), [("127.0.0.1", False), ("api.example.com", True)])
 def test_a_certificate_that_is_not_trusted_or_for_another_name_ends_it_at_once(
-    authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch, name: str, bundles: list[str]
+    authority: trustme.CA, bundle: Path, monkeypatch: pytest.MonkeyPatch, name: str, *, is_trusted: bool
 ) -> None:
-    for variable in bundles:
-        monkeypatch.setenv(variable, bundle)
-    with secure(authority, name) as server, pytest.raises(requests.exceptions.SSLError) as error:
-        asked(server.url_for("/"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle) if is_trusted else "")
+    with secure(authority, name) as server:
+        said = failure(server.url_for("/"), requests.exceptions.SSLError)
     assert server.log == []
-    assert re.search(r"TLS .* failed \(.*certificate.*\); check `api_url`; REQUESTS_CA_BUNDLE", describe(error.value))
-    assert not is_transient(error.value)
+    assert re.search(r"TLS .* failed \(.*certificate.*\); check `api_url`; REQUESTS_CA_BUNDLE", said)
 
 
 def test_a_host_that_does_not_speak_tls_is_said() -> None:
@@ -112,31 +123,26 @@ def test_a_host_that_does_not_speak_tls_is_said() -> None:
                 client.recv(65536)  # a connection that is closed too early is reset
 
         threading.Thread(target=answer, daemon=True).start()
-        with pytest.raises(requests.exceptions.SSLError) as error:
-            asked(f"https://127.0.0.1:{server.getsockname()[1]}/")
-    assert re.search(r"TLS connection to the API's host failed \(.*\); check `api_url`", describe(error.value))
-    assert not is_transient(error.value)
+        said = failure(f"https://127.0.0.1:{server.getsockname()[1]}/", requests.exceptions.SSLError)
+    assert re.search(r"TLS connection to the API's host failed \(.*\); check `api_url`", said)
 
 
 @pytest.mark.parametrize(("text", "said"), [(None, "bundle.pem"), ("no certificate", "REQUESTS_CA_BUNDLE")])
 def test_a_bundle_that_holds_no_certificates_is_an_error_at_once(
-    authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+    authority: trustme.CA, bundle: Path, text: str | None, said: str
 ) -> None:
-    path = tmp_path / "bundle.pem"
-    if text is not None:
-        path.write_text(text)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
-    with secure(authority) as server, pytest.raises(OSError) as error:  # noqa: PT011
-        asked(server.url_for("/"))
-    assert said in describe(error.value)
-    assert not is_transient(error.value)
+    bundle.unlink()
+    if text:
+        bundle.write_text(text)
+    with secure(authority) as server:
+        assert said in failure(server.url_for("/"), OSError)
 
 
+@pytest.mark.usefixtures("bundle")
 @pytest.mark.parametrize("excepted", ["", "127.0.0.1"])
 def test_a_proxy_that_the_environment_names_is_used_unless_excepted_and_sees_no_key(
-    authority: trustme.CA, bundle: str, monkeypatch: pytest.MonkeyPatch, excepted: str
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, excepted: str
 ) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
     monkeypatch.setenv("NO_PROXY", excepted)
     with secure(authority) as server, proxy() as (seen, proxy_url):
         monkeypatch.setenv("HTTPS_PROXY", proxy_url)
@@ -158,23 +164,16 @@ def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
     monkeypatch: pytest.MonkeyPatch, address: str, said: str, *, passes: bool
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address)
-    with pytest.raises(requests.RequestException) as error:
-        asked("https://127.0.0.1:1")
-    clause = describe(error.value)
+    clause = failure("https://127.0.0.1:1", requests.RequestException, passes=passes)
     assert clause.startswith(f"the proxy that the environment names failed ({said}); check HTTPS_PROXY and NO_")
-    assert "S3CRET" not in clause
-    assert is_transient(error.value) is passes
 
 
 @pytest.mark.parametrize("status", [407, 403])
 def test_a_proxy_that_refuses_ends_it_at_once_with_its_status(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     with proxy(refuses_with=status) as (_, proxy_url):
         monkeypatch.setenv("HTTPS_PROXY", proxy_url.replace("//", "//user:S3CRET@"))
-        with pytest.raises(requests.exceptions.ProxyError) as error:
-            asked("https://127.0.0.1:1")
-    assert f"(Tunnel connection failed: {status}); check HTTPS_PROXY" in describe(error.value)
-    assert "S3CRET" not in describe(error.value)
-    assert not is_transient(error.value)
+        said = failure("https://127.0.0.1:1", requests.exceptions.ProxyError)
+    assert f"(Tunnel connection failed: {status}); check HTTPS_PROXY" in said
 
 
 def test_what_is_sent_in_the_clear_does_not_leave_the_machine_by_a_proxy(
@@ -197,8 +196,7 @@ def test_an_answer_that_comes_in_drops_is_not_waited_for_without_end(httpserver:
             yield " "
 
     httpserver.expect_request("/").respond_with_handler(lambda _: Response(drops()))
-    with pytest.raises(requests.ReadTimeout):
-        asked(httpserver.url_for("/"), timeout=0.2)
+    failure(httpserver.url_for("/"), requests.ReadTimeout, passes=True, timeout=0.2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems queue more connections")
@@ -209,17 +207,16 @@ def test_an_address_that_swallows_packets_is_not_waited_for_without_end() -> Non
             waiting = queue.enter_context(socket.socket())
             waiting.setblocking(False)  # noqa: FBT003
             waiting.connect_ex(server.getsockname())
-        with pytest.raises(requests.ConnectTimeout) as error:
-            asked(f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=0.2)
-    assert "failed (TimeoutError); check the network" in describe(error.value)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        said = failure(url, requests.ConnectTimeout, passes=True, timeout=0.2)
+    assert "failed (TimeoutError); check the network" in said
 
 
 def test_an_answer_that_is_larger_than_any_page_is_not_taken_into_memory(httpserver: HTTPServer) -> None:
     """Three hundred megabytes of blanks come compressed, as 300 kB."""
     bomb = gzip.compress(b" " * 10_000_000) * 30
     httpserver.expect_request("/").respond_with_data(bomb, headers={"Content-Encoding": "gzip"})
-    with pytest.raises(PageTooLargeError, match="the response is larger than 256 MB"):
-        asked(httpserver.url_for("/"))
+    assert failure(httpserver.url_for("/"), PageTooLargeError) == "the response is larger than 256 MB"
 
 
 def test_sessions_share_connections_and_not_cookies(httpserver: HTTPServer) -> None:
