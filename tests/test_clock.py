@@ -12,11 +12,9 @@ from sandbox.archive import DAY, Archive
 from sandbox.server import TIME_FORMATS
 from tap_deepconverse.records.values import format_time, parse_time
 from tests.conftest import Serve, WriteJson
-from tests.support import Output, command, config_for, lost, sync
+from tests.support import command, config_for, lost, sync
 
 ZONES = ("America/New_York", "Pacific/Chatham", "Europe/Berlin", "UTC")
-
-
 ODD_DAYS = {
     "spring forward in New York": "2026-03-08T12:00:00+00:00",
     "leap day": "2024-02-29T12:00:00+00:00",
@@ -49,49 +47,38 @@ def test_odd_days_are_whole_in_any_time_zone(serve: Serve, write_json: WriteJson
     assert lost(sandbox, first, done) == []
 
 
-class Lately:
-    """A bot that has talked in the ten days before `now`, and settings to read them."""
-
-    def __init__(self, serve: Serve) -> None:
-        self.now = datetime.now(UTC)
-        self.archive = Archive(seed=5)
-        until = int(self.now.timestamp() * 1000) - 60_000
-        self.archive.add_bot("bot", 60, until - 10 * DAY, until)
-        self.sandbox, url = serve(self.archive)
-        start = format_time(self.now - timedelta(days=11))
-        self.config = config_for(url, start_date=start, window_days=1, concurrency=3)
-
-    def lost_after(self, first: Output) -> list[str]:
-        """What is lost once half a minute has passed, and a second run has read it."""
-        self.archive.live(self.archive.lived_until + 30_000)
-        return lost(self.sandbox, first, sync(self.config, first.state))
-
-
-@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(days=400)])
-def test_a_clock_that_jumps_during_a_run_loses_nothing(serve: Serve, jump: timedelta) -> None:
-    lately = Lately(serve)
-    with time_machine.travel(lately.now, tick=True) as clock:
-        asked = count(1)
+@pytest.mark.parametrize(
+    ("wrong_by", "jump"),
+    [
+        (timedelta(0), timedelta(hours=-1)),
+        (timedelta(0), timedelta(days=400)),
+        (timedelta(hours=-2), timedelta(0)),
+        (timedelta(days=3), timedelta(0)),
+    ],
+)
+def test_a_clock_that_jumps_during_a_run_or_is_wrong_loses_nothing_in_two(
+    serve: Serve, wrong_by: timedelta, jump: timedelta
+) -> None:
+    now = datetime.now(UTC)
+    archive = Archive(seed=5)
+    until = int(now.timestamp() * 1000) - 60_000
+    archive.add_bot("bot", 60, until - 10 * DAY, until)
+    sandbox, url = serve(archive)
+    config = config_for(url, start_date=format_time(now - timedelta(days=11)), window_days=1, concurrency=3)
+    asked = count(1)
+    with time_machine.travel(now + wrong_by, tick=True) as clock:
 
         def jump_at_the_fifth(answer: Response) -> Response:
             if next(asked) == 5:
                 clock.shift(jump)
             return answer
 
-        lately.sandbox.fault = jump_at_the_fifth
-        first = sync(lately.config)
+        sandbox.fault = jump_at_the_fifth
+        first = sync(config)
         assert next(asked) > 6
-        clock.move_to(lately.now + timedelta(minutes=1))
-        assert lately.lost_after(first) == []
-
-
-@pytest.mark.parametrize("wrong_by", [timedelta(hours=-2), timedelta(days=3)])
-def test_a_clock_that_is_wrong_for_a_run_is_made_up_for_by_the_next(serve: Serve, wrong_by: timedelta) -> None:
-    lately = Lately(serve)
-    with time_machine.travel(lately.now + wrong_by, tick=True):
-        first = sync(lately.config)
-    with time_machine.travel(lately.now, tick=True):
-        assert lately.lost_after(first) == []
+        clock.move_to(now + timedelta(minutes=1))
+        archive.live(archive.lived_until + 30_000)
+        assert lost(sandbox, first, sync(config, first.state)) == []
 
 
 def test_waits_go_by_what_passes_and_not_by_what_the_clock_says(serve: Serve) -> None:
