@@ -3,7 +3,6 @@
 import json
 import logging
 import random
-import time
 from copy import deepcopy
 from datetime import UTC, datetime
 from itertools import cycle, product
@@ -263,11 +262,3 @@ def test_killed_at_any_moment_it_goes_on_from_the_last_state(
     assert kills >= 5
     assert lost(sandbox, Output(kept)) == []
     assert len(sandbox.requests) < 3 * requests_of_a_clean_run
-
-
-def test_an_end_in_the_future_is_now(serve: Serve) -> None:
-    """Until then things go on, and nothing is whole."""
-    sandbox, url = serve()
-    before = time.time()
-    sync(config_for(url, end_date="2999-01-01T00:00:00Z"))
-    assert before - 2 <= max(int(query["end_time"]) for query in sandbox.requests) <= time.time() + 1
