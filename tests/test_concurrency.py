@@ -33,10 +33,6 @@ FOR_LONG = 900
 SOON = 200
 
 
-def seconds(day: int, hour: int = 0, minute: int = 0) -> int:
-    return int(datetime(2026, 9, day, hour, minute, tzinfo=UTC).timestamp())
-
-
 class Hanging:
     """Answers for the first days of the span, and leaves all other requests hanging."""
 
@@ -46,7 +42,7 @@ class Hanging:
 
     def __call__(self, _: Response) -> Response:
         start = int(asked()["start_time"])
-        if start >= seconds(14) - 1:
+        if start >= int(datetime(2026, 9, 14, tzinfo=UTC).timestamp()) - 1:
             self.hanging.release()
             self.over.wait(FOR_LONG)
         pad = "x" * 2000

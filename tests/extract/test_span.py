@@ -165,14 +165,6 @@ def test_records_without_a_time_leave() -> None:
     assert bot.newest is None
 
 
-def test_records_far_from_their_windows_that_come_again_are_counted() -> None:
-    bot = span()
-    for window, astray in ((days(0, 1), 0), (days(1, 2), MOST_ASTRAY)):
-        for number in range(MOST_ASTRAY):
-            assert bot.admit(window, record(str(number), moment(9)))
-        assert bot.astray == astray
-
-
 def test_records_in_the_second_that_two_windows_share_are_not_far_from_either() -> None:
     bot = span()
     for number in range(1, 10):
