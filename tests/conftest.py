@@ -1,8 +1,8 @@
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -44,10 +44,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-class Serve(Protocol):
-    """Serve an archive under a behaviour; gives the sandbox and its URL."""
+Serve = Callable[..., tuple[Sandbox, str]]
+"""Serve an archive under a behaviour; gives the sandbox and its URL."""
 
-    def __call__(self, archive: Archive | None = None, **behaviour: Any) -> tuple[Sandbox, str]: ...
+WriteJson = Callable[..., Path]
+"""Write a JSON file; gives its path."""
 
 
 @pytest.fixture(autouse=True)
@@ -75,12 +76,6 @@ def serve(archive: Archive) -> Iterator[Serve]:
             return sandbox, running.enter_context(sandbox.running())
 
         yield start
-
-
-class WriteJson(Protocol):
-    """Write a JSON file; gives its path."""
-
-    def __call__(self, value: Any, name: str = "config.json") -> Path: ...
 
 
 @pytest.fixture

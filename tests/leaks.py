@@ -10,20 +10,10 @@ OTHER_KEY = "S3CRET"
 
 SAID = [text for texts in TOPICS.values() for text in texts] + ["Hi! How can I help?", "that's it!", "One more thing"]
 
-_planted = re.compile(
-    "|".join(
-        [
-            re.escape(KEY),
-            OTHER_KEY,
-            r"customer\d+@",
-            r"203\.0\.113\.",
-            "Mozilla/5",
-            *(re.escape(text.split("😕")[0].strip()) for text in SAID),
-        ]
-    )
-)
+_planted = [re.escape(KEY), OTHER_KEY, r"customer\d+@", r"203\.0\.113\.", "Mozilla/5"]
+_planted += [re.escape(text.split("😕")[0].strip()) for text in SAID]
 
 
 def leaks(log: str) -> set[str]:
     """Find what must not be in a log."""
-    return set(_planted.findall(log))
+    return set(re.findall("|".join(_planted), log))

@@ -1,5 +1,6 @@
 """What several tests use: a sandbox in some behaviour, and the tap run over it, in this process or as a command."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from requests import Response
 from singer_sdk.exceptions import FatalAPIError, SyncError
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.json import serialize_json
@@ -51,6 +53,15 @@ def table_cells(text: str) -> list[list[str]]:
     """The cells of all lines of Markdown tables in a text."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def response_of(status: int, body: bytes | str = b"", reason: str = "Bad Gateway", **headers: str) -> Response:
+    """A response of the API."""
+    made = Response()
+    made.status_code, made.reason, made.url = status, reason, ""
+    made.raw = io.BytesIO(body.encode() if isinstance(body, str) else body)
+    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    return made
 
 
 def one_window(url: str, *bot_names: str, **settings: Any) -> Json:

@@ -159,10 +159,8 @@ def test_an_end_before_the_bookmark_is_nothing_to_do(serve: Serve, caplog: pytes
     caplog.set_level(logging.INFO)
     sandbox, url = serve()
     state = sync(settings(url, START_MS + 9 * DAY)).state
-    for until in (
-        START_MS + 3 * DAY,
-        int(datetime.fromisoformat(str(bookmark_in(state, "messages"))).timestamp() * 1000),
-    ):
+    bookmark = datetime.fromisoformat(str(bookmark_in(state, "messages")))
+    for until in (START_MS + 3 * DAY, int(bookmark.timestamp() * 1000)):
         asked = len(sandbox.requests)
         caplog.clear()
         again = sync(settings(url, until), state)

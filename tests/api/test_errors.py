@@ -24,7 +24,7 @@ from tap_deepconverse.api.errors import (
     retry_after,
 )
 from tap_deepconverse.api.redact import in_words
-from tests.support import ROOT, section, table_cells
+from tests.support import ROOT, response_of, section, table_cells
 
 KEY = "S3CRET"
 NOW = "Sat, 28 Feb 2026 23:59:30 GMT"
@@ -35,11 +35,8 @@ DOCUMENTED = [
 
 
 def response(status: int, body: str = "", *, query: str = "", **headers: str) -> requests.Response:
-    made = requests.Response()
-    made.status_code = status
-    made._content = body.encode()  # noqa: SLF001
+    made = response_of(status, body, **headers)
     made.url = f"https://api.example.com/conversations?{query}"
-    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
     return made
 
 
@@ -71,7 +68,11 @@ def test_which_statuses_are_transient(status: int, passes: bool) -> None:  # noq
         (response(502, "<html><title>No</title>"), RetriableAPIError, "temporary error (HTTP 502: No)"),
         (response(429, '{"message": "key=S3CRET!"}'), RetriableAPIError, "rate limited (HTTP 429: ***)"),
         (response(429, Retry_After="259200"), APIError, "the API asks to wait 3 days (HTTP 429"),
-        (response(302, Location="/"), APIError, "(HTTP 302: None), and redirects are not followed; check `api_url`"),
+        (
+            response(302, Location="/"),
+            APIError,
+            "(HTTP 302: Bad Gateway), and redirects are not followed; check `api_url`",
+        ),
         (response(400, '{"message": "end is ahead"}'), APIError, "check this bot's name in `bot_names`, then `window_"),
     ],
 )

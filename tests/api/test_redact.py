@@ -1,25 +1,16 @@
 import html
-import io
 import json
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_deepconverse.api.redact import LONGEST_QUOTE, is_of_firewall, own_words
+from tests.support import response_of
 
 KEY = "S3CRET+/=&key"
-
-
-def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **headers: str) -> requests.Response:
-    response = requests.Response()
-    response.status_code, response.reason = status, reason
-    response.raw = io.BytesIO(body.encode() if isinstance(body, str) else body)
-    response.headers.update(headers)
-    return response
 
 
 @pytest.mark.parametrize(
@@ -55,25 +46,25 @@ def answer(body: bytes | str, status: int = 502, reason: str = "Bad Gateway", **
     ],
 )
 def test_of_an_error_its_message_in_any_form_is_repeated_and_nothing_that_may_be_a_record(body: Any, said: str) -> None:
-    assert own_words(answer(body), KEY) == said
+    assert own_words(response_of(502, body), KEY) == said
 
 
 @pytest.mark.parametrize("body", ["<html>", "\r\n<!DOCTYPE html>\n<html lang='en'>", "error code: 1020"])
 def test_what_a_firewall_answers_is_told_from_what_the_api_does(body: str) -> None:
-    assert is_of_firewall(answer(body))
-    assert not is_of_firewall(answer(json.dumps({"message": body})))
+    assert is_of_firewall(response_of(502, body))
+    assert not is_of_firewall(response_of(502, json.dumps({"message": body})))
 
 
 def test_what_is_no_error_is_not_repeated_unless_it_says_message() -> None:
-    assert own_words(answer("secret", 200, "OK"), KEY) == "OK"
-    assert own_words(answer('{"detail": "secret", "title": "secret", "msg": "secret"}', 200, "OK"), KEY) == "OK"
-    assert own_words(answer('{"message": "Limit Exceeded"}', 200, "OK"), KEY) == "Limit Exceeded"
+    assert own_words(response_of(200, "secret", "OK"), KEY) == "OK"
+    assert own_words(response_of(200, '{"detail": "secret", "title": "secret", "msg": "secret"}', "OK"), KEY) == "OK"
+    assert own_words(response_of(200, '{"message": "Limit Exceeded"}', "OK"), KEY) == "Limit Exceeded"
 
 
 @given(st.text(), st.text(), st.text("abcdefghijklmnopqrstuvwxyz0123456789-_+/=&<>'\"\\%", min_size=8))
 def test_whatever_is_said_is_a_line_without_the_key(before: str, after: str, key: str) -> None:
     for body in (before + key + after, json.dumps({"message": before + key + after}), before + quote(key) + after):
-        line = own_words(answer(body.encode("utf-8", "replace")), key)
+        line = own_words(response_of(502, body.encode("utf-8", "replace")), key)
         assert key not in line
         assert len(line) <= LONGEST_QUOTE
         assert "".join(line.split("\n")) == line

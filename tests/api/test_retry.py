@@ -21,17 +21,14 @@ from tap_deepconverse.api.errors import (
 )
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.retry import Retry, RetryPolicy
-from tests.support import Time
+from tests.support import Time, response_of
 
 PAGE = requests.Response()
 DEFAULT = RetryPolicy()
 
 
 def failure(status: int = 503, **headers: str) -> RetriableAPIError:
-    response = requests.Response()
-    response.status_code = status
-    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return RetriableAPIError(f"HTTP {status}", response)
+    return RetriableAPIError(f"HTTP {status}", response_of(status, **headers))
 
 
 class Endpoint:
