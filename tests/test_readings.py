@@ -9,7 +9,7 @@ from singer_sdk.exceptions import FatalAPIError
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import CURSOR, DATA, STREAMS
-from sandbox.faults import PARTS, EveryNth, Fault, asked, error, half_of_the_records, nothing_but, page
+from sandbox.faults import PARTS, EveryNth, Fault, asked, closes, error, half_of_the_records, nothing_but, page
 from sandbox.server import Sandbox
 from tests.conftest import NOW, Serve
 from tests.support import Collector, config_for, lost, patience, run_into, sync
@@ -87,6 +87,7 @@ def says_of_a_query_that_is_cut_short(**signs: Any) -> Fault:
         (goes_wrong_after_a_page(500), {}),
         (goes_wrong_after_a_page(403), {}),
         (goes_wrong_after_a_page(404), {}),
+        (EveryNth(5, closes), {"cursor": "once"}),  # which is lost with its response
         (says_of_a_query_that_is_cut_short(hasMore=True), {"per_query": 60}),
         (says_of_a_query_that_is_cut_short(total=10**6), {"per_query": 60}),
     ],

@@ -14,10 +14,10 @@ from flask import Response, request
 
 from sandbox.archive import DAY, Archive
 from sandbox.contract import CURSOR, DATA, STREAMS
-from sandbox.faults import EveryNth, asked, closes, error, page
+from sandbox.faults import asked, error, page
 from tap_deepconverse.tap import TapDeepConverse
 from tests.conftest import NOW, Serve, WriteJson
-from tests.support import command, config_for, lost, patience, sync
+from tests.support import command, config_for, lost, sync
 
 SPAN: dict[str, Any] = {"start_date": "2026-09-01", "end_date": "2026-09-23"}
 
@@ -174,13 +174,6 @@ def test_what_a_query_does_not_return_others_do(
     archive.add_bot("bot", conversations, NOW - 10 * DAY, NOW)
     sandbox, url = serve(archive, **behaviour)
     assert lost(sandbox, sync(config_for(url, page_size=page_size, **SPAN))) == []
-
-
-def test_a_cursor_that_works_once_may_be_lost_with_its_response(serve: Serve) -> None:
-    sandbox, url = serve(cursor="once")
-    sandbox.fault = EveryNth(5, closes)
-    with patience(first_wait=0.01, longest_wait=0.05):
-        assert lost(sandbox, sync(config_for(url, page_size=20, **SPAN))) == []
 
 
 @pytest.mark.parametrize("edges", ["days", "no start_time", "no end_time"])
