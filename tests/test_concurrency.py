@@ -148,7 +148,7 @@ def test_a_window_that_fails_behind_one_that_hangs_fails_the_run(serve: Serve, w
     def answer(_: Response) -> Response:
         if request.path != ENDPOINTS["conversations"].path:
             return page([])
-        if int(asked()["start_time"]) == seconds(12) - 1:
+        if int(asked()["start_time"]) == int(datetime(2026, 9, 12, tzinfo=UTC).timestamp()) - 1:
             return error(404, "Bot not found")
         over.wait(FOR_LONG)
         return page([])

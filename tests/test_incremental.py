@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import time
 from copy import deepcopy
 from datetime import UTC, datetime
 from itertools import cycle, product
