@@ -8,8 +8,9 @@ from tap_deepconverse.api.errors import APIError, describe, kind_of
 
 MOST_ALIKE = 3
 """Bots that fail alike, with no page in between, until the error is everyone's."""
+REFUSALS = {"400", "401", "403", "404"}
 MOST_REFUSED = 10
-"""The same, before the first page, where the API answers with a status: a key may not be for some of the bots."""
+"""The same for these statuses, and only before the first page: a key may not be for some of the bots."""
 
 
 class EveryBotError(FatalAPIError):
@@ -42,7 +43,7 @@ class Failures:
         if not (is_alike and isinstance(error, APIError)):
             self._settle()
         self._held.append((bot_name, error, report))
-        is_refusal = kind_of(error).isdigit()
+        is_refusal = kind_of(error) in REFUSALS
         if not (is_refusal and self._has_page):
             self._require_fewer_than(MOST_REFUSED if is_refusal else MOST_ALIKE, {name for name, *_ in self._held})
 
