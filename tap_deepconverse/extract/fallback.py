@@ -83,9 +83,8 @@ class FullPage:
         full = min(self.size, reading.page_size)
         is_long = reading.window.length > 1
         is_in_one = math.isinf(reading.expected)  # a window that holds whatever comes
-        is_cut = (
-            held > 1 and held >= self.keyless and not self.longest and is_long
-        )  # perhaps the server's pages are short
+        # Perhaps the cursor has another name, and the server cuts its pages short: then none is longer.
+        is_cut = held > 1 and held >= self.keyless and not self.longest and is_long
         self.keyless = max(self.keyless, 0 if page.has_cursor_key else held)
         if not page.has_cursor_key and (held >= full or is_cut) and not is_in_one:
             msg = f"a page of {held} records has no `cursor` (its keys: {page.keys}), so more may follow"
