@@ -27,7 +27,7 @@ from tap_deepconverse.api.errors import (
 from tap_deepconverse.api.rate_limit import RateLimiter
 from tap_deepconverse.api.redact import in_words
 
-Page = TypeVar("Page")
+Result = TypeVar("Result")
 
 FEW = 2  # retries of what is probably no outage, in some seconds
 SECONDS_BETWEEN_WARNINGS = 60.0
@@ -74,7 +74,9 @@ class Retry:
         self._warned_at = -math.inf
         self._is_warned = False
 
-    def __call__(self, send: Callable[[], Page], stopped: threading.Event, *, where: str, patient: bool = True) -> Page:
+    def __call__(
+        self, send: Callable[[], Result], stopped: threading.Event, *, where: str, patient: bool = True
+    ) -> Result:
         """Return what `send` does; retry transient errors. For the first try, the caller has waited for the limiter.
 
         If the page may be too large, a request that is not `patient` raises `MayBeTooLargeError` after a few retries.
@@ -83,7 +85,7 @@ class Retry:
         while True:
             sent = self._clock()
             try:
-                page = send()
+                result = send()
             except (APIError, RetriableAPIError, OSError) as error:  # those of `requests` are OSErrors
                 with self._lock:
                     wait = self._wait_after(error, request)
@@ -91,7 +93,7 @@ class Retry:
                 self._limiter.took(self._clock() - sent)
                 with self._lock:
                     self._succeeded(request)
-                return page
+                return result
             stopped.wait(wait)
             self._limiter.wait(stopped)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tap_deepconverse.api.errors import describe
 from tap_deepconverse.api.redact import name_of
-from tap_deepconverse.extract.fallback import FullPage, fallback
+from tap_deepconverse.extract.fallback import FullPage, OddPagesError, fallback
 from tap_deepconverse.extract.plan import MOST_AHEAD
 from tap_deepconverse.extract.span import BotSpan
 from tap_deepconverse.extract.window import Reading
@@ -143,7 +143,7 @@ class Lane:
         self.open.remove(reading)
         self.span.planner.read_again(*instead)
         level = logging.DEBUG
-        if how not in self._logged and not getattr(error, "is_chance", False):
+        if how not in self._logged and not (isinstance(error, OddPagesError) and error.is_chance):
             level = logging.WARNING
             self._logged.add(how)
         self._logger.log(level, "%s: %s; reading %s again %s", self.name, describe(error), reading.window, how)

@@ -108,7 +108,9 @@ class Planner:
         is_guess = reading.expected < SILENCE
         held = GUESSED_PAGES * reading.page_size / page_size if is_guess else 2.0 * len(reading.sizes)
         self.forecast.learn(reading.window, held * page_size)
-        number = max(4, math.ceil(min(held, max(2 * in_flight, min(held / 2, MOST_PARTS)))))
+        to_be_read_at_once = min(held, 2 * in_flight)
+        of_few_pages_each = min(held / 2, MOST_PARTS)
+        number = max(4, math.ceil(max(to_be_read_at_once, of_few_pages_each)))
         most = 2 * MOST_PAGES if is_guess else reading.most_pages
         why = f"a part of {reading.window}, which holds more than expected"
         part = replace(reading, expected=held / number, most_pages=most, why=why)

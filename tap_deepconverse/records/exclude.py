@@ -32,9 +32,13 @@ def bad_names(names: Collection[str], columns: Mapping[str, Collection[str]]) ->
             yield f"`exclude_metadata` names '{name}', which is a column: {instead}."
 
 
+def _plain(text: str) -> str:
+    return normalize("NFC", text).casefold()
+
+
 def _readings(name: str, streams: Collection[str]) -> list[str]:
     """Return a name as it is, and without `$`, a stream or a column in front. Case and blanks do not count."""
-    readings = [normalize("NFC", name).strip().casefold()]
+    readings = [_plain(name.strip())]
     for fronts in ({"$"}, streams, COLUMNS):
         front, dot, rest = readings[-1].partition(".")
         if dot and front in fronts:
@@ -75,7 +79,7 @@ class Exclusion:
         if isinstance(value, list):
             return [self._without(item, column, path, problems) for item in value]
         if isinstance(value, str):
-            self._matched |= {each for each in self._named if each.startswith(f"{path.casefold()}.")}
+            self._matched |= self._below(_plain(path))
             problems.append((f"{column}{path}", UNSEARCHED))
             return None
         if not isinstance(value, dict):
@@ -88,10 +92,13 @@ class Exclusion:
                 kept[key] = self._without(inner, column, here, problems) if leads_on else inner
         return kept
 
+    def _below(self, here: str) -> set[str]:
+        return {each for each in self._named if each.startswith(f"{here}.")}
+
     def _look_up(self, path: str) -> tuple[bool, bool]:
         """Return whether a path is named, and whether a name leads to what is below it."""
-        here = normalize("NFC", path).casefold()
-        below = {each for each in self._named if each.startswith(f"{here}.")}
+        here = _plain(path)
+        below = self._below(here)
         matched = {each for each in self._named if each == here or (each[-1] == "*" and here.startswith(each[:-1]))}
         if matched:
             self._matched |= matched | below  # what is below a removed value goes too
