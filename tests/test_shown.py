@@ -237,6 +237,25 @@ def test_keys_cannot_be_deselected_and_without_metadata_all_is_selected(serve: S
     assert done.bookmark("messages")
 
 
+def test_a_name_that_is_twice_in_a_file_is_refused(write_json: WriteJson, tmp_path: Path) -> None:
+    path = tmp_path / "catalog.json"
+    path.write_text('{"streams": [{"tap_stream_id": "messages", "metadata": [], "metadata": []}]}')
+    done = command("--config", write_json(config_for(NEVER)), "--catalog", path)
+    assert done.status == 1
+    assert "given as `--catalog` must hold one JSON object in UTF-8 (a name is there twice" in done.log
+
+
+def test_a_column_that_a_catalog_declares_without_null_may_be_null_unless_it_is_a_key() -> None:
+    config = {"api_key": "any", "bot_names": ["any"], "start_date": "2026-01-01"}
+    given = catalog(stream="chats", **schema(locale={"type": "string"}, _id={"type": "string"}))
+    given["streams"] = given["streams"][:1]
+    entry = TapDeepConverse(config=config, catalog=given).catalog["conversations"]
+    fields = entry.schema.to_dict()["properties"]
+    assert fields["locale"]["type"] == ["string", "null"]
+    assert fields["_id"]["type"] == "string"
+    assert entry.stream == "conversations"
+
+
 def test_a_run_in_which_nothing_is_selected_warns(write_json: WriteJson) -> None:
     done = run_with(catalog(**metadata(selected=False)), write_json)
     assert done.status == 0

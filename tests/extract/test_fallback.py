@@ -1,5 +1,6 @@
 """A window that cannot be read as planned is read in another way; where there is none, that is the bot's error."""
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tap_deepconverse.api.errors import (
     MayBeTooLargeError,
     PageTooLargeError,
 )
-from tap_deepconverse.extract.fallback import FullPage, OddPagesError
+from tap_deepconverse.extract.fallback import ExtractionError, FullPage, OddPagesError
 from tap_deepconverse.extract.window import Reading, Window
 from tap_deepconverse.records.page import Page
 from tests.extract.test_lane import START, Fault, FaultyApi, lane_of, read
@@ -140,6 +141,15 @@ def test_a_full_last_page_is_the_end_if_another_query_has_returned_more(earlier:
             page = Page([msgspec.Raw(b"{}")] * size, "more" if len(reading.sizes) < len(sizes) else None)
             with nullcontext() if is_end or reading.sizes != [1000, 1000] else pytest.raises(OddPagesError):
                 full.take(page, reading)
+
+
+@pytest.mark.parametrize(("last", "is_cut"), [(1000, True), (999, False)])
+def test_where_windows_mean_nothing_and_a_query_is_cut_short_it_is_an_error(last: int, *, is_cut: bool) -> None:
+    full, reading = FullPage(1000), Reading(Window(0, DAY), 1000, math.inf, math.inf)
+    with pytest.raises(ExtractionError, match="does not keep to windows") if is_cut else nullcontext():
+        for size, cursor in ((1000, "more"), (last, None)):
+            reading.sizes.append(size)
+            full.take(Page([msgspec.Raw(b"{}")] * size, cursor), reading)
 
 
 def test_pages_that_come_short_do_not_make_all_others_shorter() -> None:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +24,7 @@ moments = st.datetimes(datetime(1974, 1, 1), datetime(5000, 1, 1)).map(lambda mo
         (MOMENT, [{"$date": "2025-04-15T20:57:45Z"}, {"$numberLong": "1744750665"}, {"$numberDouble": "1744750665.0"}]),
         (HALF, [1744750665.5, Decimal("1744750665.500000999"), 1744750665500, 1744750665500000000, " 1744750665.5 "]),
         (HALF, ["2025-04-15t20:57:45.500z", "2025-04-15T22:57:45.5+02:00", "2025-04-15T20:57:45.500000999Z"]),
-        (datetime(2024, 2, 29, tzinfo=UTC), ["2024-02-29", "20240229"]),
+        (datetime(2024, 2, 29, tzinfo=UTC), ["2024-02-29", "20240229", date(2024, 2, 29)]),
         (datetime(1970, 1, 1, tzinfo=UTC), [0, {"$date": 0}]),
         (datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), [-1]),
     ],
